@@ -1,0 +1,124 @@
+"""What comes into the brain, what it wants done, and what happened: plain data, one class a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gtm import model, table
+
+EventKind = Literal["endpoint", "check", "pool", "name", "config", "guard", "order", "worker", "geo", "store", "node"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened: the single stream that feeds the page, the timeline, alerts and drills.
+
+    `at` is wall-clock seconds since the epoch (for people; nothing is measured by it), `before` and `after` are
+    words (`up`, `down`, `first`, `fallback`), `cause` a sentence. `id` is given by whoever keeps the history.
+    """
+
+    at: float
+    kind: EventKind
+    subject: str
+    before: str
+    after: str
+    cause: str
+    id: int = 0
+
+
+# --- changes: what the brain is fed -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigCame:
+    """A whole accepted configuration, and the world as its places see it. `networks` may be empty."""
+
+    snapshot: model.Snapshot
+    networks: model.Networks
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCame:
+    """One probe of one check ended."""
+
+    result: model.ProbeResult
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSaid:
+    """Another nameserver's votes. (Section F of the semantics; no peer speaks yet.)"""
+
+    node: str
+    votes: tuple[model.Vote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The orders that are in force now, all of them; released ones are simply gone.
+
+    `released` names targets whose latches (flap hold-down, manual failback) an operator has just lifted.
+    """
+
+    orders: tuple[model.Override, ...]
+    released: tuple[str, ...] = ()
+
+
+Change = ConfigCame | ProbeCame | PeerSaid | StoreChanged
+
+
+# --- effects: what the brain wants done ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RunProbe:
+    """Run this check now, once."""
+
+    check: model.Check
+
+
+@dataclass(frozen=True, slots=True)
+class TellPeers:
+    """Tell the other nameservers what this one thinks."""
+
+    votes: tuple[model.Vote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwapTable:
+    """Give every worker a new answer table (after a reload)."""
+
+    table: table.AnswerTable
+
+
+@dataclass(frozen=True, slots=True)
+class SwapRings:
+    """Give every worker these rings, by index into the table's `rings` (after a change of health or order)."""
+
+    revision: int
+    rings: Mapping[int, table.Ring]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishView:
+    """What people may see has changed; ask the brain for a new view when somebody looks."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Something happened."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Keep this health for the next start. `at_wall_s` is the wall clock when the state was last confirmed."""
+
+    states: Mapping[model.CheckKey, model.HealthState] = field(default_factory=dict)
+
+
+Effect = RunProbe | TellPeers | SwapTable | SwapRings | PublishView | Emit | Remember

@@ -1,0 +1,566 @@
+"""The nouns: what an operator wants (from YAML), what was seen, and what was decided. Frozen, plain, units in names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Family = Literal["ipv4", "ipv6", "cname"]
+Status = Literal["unknown", "up", "down"]
+Rung = Literal["first", "fallback", "degraded", "last_resort"]
+Value = str | int | float | bool
+
+MANUAL_S = float("inf")  # `failback: manual`: held until an operator releases it
+
+
+# --- probe kinds: declared by gtm/probes, read by gtm/config -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting of a probe kind beside the common ones.
+
+    `type` is one of: text, path, host, bool, int, port, duration, bytes, number, texts (a list), headers (a mapping
+    of text), command (a list, or text split by the shell's rules), tls (true/false or a mapping), choice.
+    `default` None means absent. `fills` says that `{name} {label} {zone} {endpoint} {address} {site}` are filled in.
+    """
+
+    name: str
+    type: str
+    doc: str
+    default: Value | tuple[str, ...] | None = None
+    choices: tuple[str, ...] = ()
+    fills: bool = False
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number or text that a probe reports. `unit` is `s`, `bytes`, `days`, `` or `text`; durations are seconds.
+
+    A name that ends in `.*` stands for a family (`header.*`, `json.*`).
+    """
+
+    name: str
+    unit: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a probe kind is: its settings, what it measures, and what it expects when nothing is said.
+
+    `expect` are conditions in the configuration's own words. `port` is the default without TLS, `tls_port` with;
+    0 means that the kind has no port. `passive` kinds are told (push), never run. `minimum_body_bytes` is not here:
+    bounds live with the probe.
+    """
+
+    name: str
+    doc: str
+    options: tuple[Option, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    expect: tuple[str, ...] = ()
+    port: int = 0
+    tls_port: int = 0
+    passive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How a probe speaks TLS. `server_name` empty means the check's host; `ca` is a PEM file's path or empty."""
+
+    verify: bool = True
+    server_name: str = ""
+    ca: str = ""
+
+
+OptionValue = Value | tuple[str, ...] | Mapping[str, str] | Tls | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One `expect` line: MEASURE OP VALUE.
+
+    VALUE is `value` (a literal, durations in seconds), or (low, high) inclusive in `value_range`, or `values`, or
+    `factor * other` with `other` a measure. `text` is the line as written.
+    """
+
+    text: str
+    measure: str
+    op: Literal["==", "!=", "<", "<=", ">", ">=", "in", "contains", "matches"]
+    value: Value | None = None
+    value_range: tuple[float, float] | None = None
+    values: tuple[Value, ...] = ()
+    factor: float = 1.0
+    other: str = ""
+    unit: str = ""
+
+
+# --- wanted ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A reusable health check. `per_name` says that it is run per steered name (it mentions {name} or {label})."""
+
+    name: str
+    kind: str
+    every_s: float = 5.0
+    timeout_s: float = 2.0
+    fall: int = 2
+    rise: int = 3
+    confirm_s: float = 0.5
+    on_stale: Literal["keep", "up", "down"] = "keep"
+    observe: bool = False
+    per_name: bool = False
+    expect: tuple[Condition, ...] = ()
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+
+
+class CheckKey(NamedTuple):
+    """Which check: `name` is the steered name (absolute, lower case) for checks per name, else empty."""
+
+    profile: str
+    endpoint: str
+    family: Family
+    name: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One profile applied to one endpoint, family and (where per name) one name; placeholders are filled in.
+
+    `address` is the IP address to dial (for a `cname` endpoint: its host name, resolved by the probe). `port` 0
+    means that the kind has none. `options` are the profile's, filled in; `host` is for SNI, Host and DNS questions.
+    """
+
+    key: CheckKey
+    profile: Profile
+    address: str
+    port: int
+    host: str
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckExpr:
+    """Which profiles judge: `need` of `of` must pass (all: need == len(of); any: 1)."""
+
+    of: tuple[str, ...]
+    need: int
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A failure domain and where it is. `at` is a place (`EU-DE`) or empty; coordinates in degrees or None."""
+
+    name: str
+    at: str = ""
+    lat: float | None = None
+    lon: float | None = None
+    depends_on: tuple[str, ...] = ()  # endpoints, or "site:NAME" for sites
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A node: at most one address a family, or a host name that is answered as a CNAME.
+
+    `check` overrides the pools' checks: None says nothing, an empty `of` is `check: none`. `probe_ipv4/6` are the
+    addresses to probe (`check_address`), else the served ones.
+    """
+
+    name: str
+    ipv4: str = ""
+    ipv6: str = ""
+    hostname: str = ""
+    site: str = ""
+    tags: tuple[str, ...] = ()
+    check: CheckExpr | None = None
+    probe_ipv4: str = ""
+    probe_ipv6: str = ""
+    depends_on: tuple[str, ...] = ()
+
+    def families(self) -> tuple[Family, ...]:
+        """Return the families in which this endpoint can be answered."""
+        if self.hostname:
+            return ("cname",)
+        both: tuple[tuple[Family, str], ...] = (("ipv4", self.ipv4), ("ipv6", self.ipv6))
+        return tuple(family for family, address in both if address)
+
+    def answer(self, family: Family) -> str:
+        """Return what is answered for `family`: an address, or the absolute host name; empty when there is none."""
+        return {"ipv4": self.ipv4, "ipv6": self.ipv6, "cname": self.hostname}[family]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An endpoint's part in a pool. Weight 0 is standby inside its tier; tiers count from 1, lowest first."""
+
+    endpoint: str
+    weight: int = 1
+    tier: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Members that can stand in for each other. `min_up_share` (0..1, of weight) is used when `min_up` is 0."""
+
+    name: str
+    members: tuple[Member, ...]
+    balance: Literal["weighted", "round-robin", "sticky", "nearest", "all"] = "weighted"
+    answers: int = 2
+    check: CheckExpr | None = None
+    min_up: int = 1
+    min_up_share: float = 0.0
+    failback_s: float = 0.0
+    slow_start_s: float = 0.0
+    sticky: tuple[int, int] = (24, 56)  # client prefix bits, IPv4 and IPv6
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """A set of clients: any of `places` (`EU`, `EU-DE`, `NA-US-CA`), autonomous systems, or prefixes (as text).
+
+    Regions are resolved: a rule that says `nordics` has here what nordics stands for; `text` keeps the words.
+    """
+
+    places: tuple[str, ...] = ()
+    asns: tuple[int, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Clients (None: everybody) and the pools to try for them, in order."""
+
+    audience: Audience | None
+    pools: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LastResort:
+    """What is answered when no member of any pool is eligible (semantics B4)."""
+
+    kind: Literal["serve-all", "nodata", "servfail", "address", "cname"] = "serve-all"
+    addresses: tuple[str, ...] = ()
+    cname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How steered names are answered. Names of one zone that say the same share one; see `Zone.steer`.
+
+    A policy with a check per name belongs to that one `name` (absolute); otherwise `name` is empty. `check` is the
+    name's own check, laid on top of the pools' (semantics A13).
+    """
+
+    rules: tuple[Rule, ...]
+    ttl_min_s: int = 5
+    ttl_max_s: int = 30
+    when_all_down: LastResort = LastResort()
+    check: CheckExpr | None = None
+    name: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One static record in wire form: `owner` is a lower-case wire name, `rdata` uncompressed."""
+
+    owner: bytes
+    type: int
+    ttl_s: int
+    rdata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A served zone. `name` is absolute and lower case.
+
+    `nameservers` are (absolute name, addresses), addresses only for in-zone ones. `records` hold everything static
+    but SOA, apex NS and glue of `nameservers`, which are made from the fields here; when the YAML gave no
+    nameservers, `soa`/`ns` come from the zone file and stand in `records`. `steer` maps absolute owners (`*.ch...`
+    too) to indices into `Snapshot.policies`.
+    """
+
+    name: str
+    nameservers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    hostmaster: str = ""
+    ttl_s: int = 300
+    negative_ttl_s: int = 10
+    records: tuple[Record, ...] = ()
+    steer: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One address and port; `host` is an IP address."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """`workers` 0 means one per core. `rate_limit` is (responses per second, slip) or None."""
+
+    listen: tuple[Listen, ...] = (Listen("127.0.0.1", 5300),)
+    workers: int = 0
+    rate_limit: tuple[float, int] | None = None
+    explain_to: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    tcp_connections: int = 1024
+    tcp_per_client: int = 32
+    tcp_idle_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token's name and where its secret is: an environment variable or a file, never the secret itself."""
+
+    name: str
+    role: Literal["operator", "viewer"]
+    secret_env: str = ""
+    secret_file: str = ""
+    secret: str = ""  # only when written in the open, which is warned about; never shown
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """`listen` None switches the web off."""
+
+    listen: Listen | None = Listen("127.0.0.1", 8053)
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlapSettings:
+    """Semantics A10. `returns` 0 switches it off."""
+
+    window_s: float = 900.0
+    returns: int = 4
+    hold_s: float = 30.0
+    max_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One whole accepted configuration. Everything in it refers only to what is in it."""
+
+    digest: str
+    node: str
+    dns: DnsSettings
+    web: WebSettings
+    store: str  # "sqlite:///path", absolute; "memory:" in tests and demos
+    geo_databases: tuple[str, ...]
+    regions: Mapping[str, Audience]
+    profiles: Mapping[str, Profile]
+    endpoints: Mapping[str, Endpoint]
+    sites: Mapping[str, Site]
+    pools: Mapping[str, Pool]
+    policies: tuple[Policy, ...]
+    zones: tuple[Zone, ...]
+    checks: Mapping[CheckKey, Check]
+    guard_min_alive: float | None = None  # share 0..1; None is off
+    flap: FlapSettings = FlapSettings()
+    alerts: tuple[Mapping[str, object], ...] = ()
+    files: tuple[str, ...] = ()
+
+
+# --- seen --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What one probe saw. `at_s` is the monotonic clock at its end, `took_ms` its length.
+
+    `ok` True: it got far enough for its conditions to be judged on `measures`; False: it failed, and `reason` says
+    how; None: it could not run, which says nothing about the endpoint (semantics A7). `valid_for_s` is for pushed
+    results: how long the news holds.
+    """
+
+    check: CheckKey
+    vantage: str
+    at_s: float
+    ok: bool | None
+    reason: str = ""
+    took_ms: float = 0.0
+    measures: Mapping[str, Value] = field(default_factory=dict)
+    valid_for_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthState:
+    """What one check is held to be. Times are monotonic seconds.
+
+    `bad` counts bad results while up (cleared by `rise` good ones), `good` counts consecutive good ones; `in_doubt`
+    says that the last result points the other way. `first_bad_s` is when the present fall began (0: none), for
+    `gtm_failover_seconds`. `stale` says that probes could not run lately.
+    """
+
+    status: Status = "unknown"
+    bad: int = 0
+    good: int = 0
+    since_s: float = 0.0
+    last_s: float = 0.0
+    first_bad_s: float = 0.0
+    reason: str = ""
+    stale: bool = False
+    returns: tuple[float, ...] = ()
+    held_until_s: float = 0.0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether results point away from `status`, so that it is being confirmed."""
+        return (self.status == "up" and self.bad > 0) or (self.status != "up" and self.good > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one nameserver says of one check."""
+
+    node: str
+    check: CheckKey
+    status: Status
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """An operator's order. `target` is an endpoint, a glob, `site:NAME` or `pool:NAME`; `until` and `at` are wall
+    clock seconds (`until` 0: until released). `value` is the factor for `weight` (0.5 for 50%).
+    """
+
+    id: str
+    target: str
+    order: Literal["drain", "down", "up", "weight"]
+    value: float = 1.0
+    by: str = ""
+    why: str = ""
+    at: float = 0.0
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The only thing that steering sees of a member, for one pool, family and (where checked per name) one name.
+
+    `eligible`: may be answered in the ordinary way. `held`: up, but waiting for `failback` or flap hold-down; used
+    before anything worse. `barred`: drained or forced down, out of fail-open too (semantics B5). `weight_factor`
+    multiplies the configured weight (orders, slow start). `steps_s`: the soonest time in which this verdict could
+    change, counted in whole probe steps (semantics D1); `in_doubt`: results point the other way right now.
+    """
+
+    endpoint: str
+    family: Family
+    eligible: bool
+    state: Status
+    held: bool = False
+    barred: bool = False
+    weight_factor: float = 1.0
+    stale: bool = False
+    in_doubt: bool = False
+    steps_s: float = 3600.0
+    since_s: float = 0.0
+    order: str = ""
+    why: str = ""
+
+
+# --- places ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What is known of an address: continent (`EU`), country (`DE`), subdivision (`BY`), AS number, coordinates."""
+
+    continent: str = ""
+    country: str = ""
+    subdivision: str = ""
+    asn: int = 0
+    lat: float | None = None
+    lon: float | None = None
+
+    @property
+    def place(self) -> str:
+        """The place from wide to narrow, `NA-US-CA`; empty when nothing is known."""
+        return "-".join(part for part in (self.continent, self.country, self.subdivision) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The databases as steering needs them: sorted ranges over both address spaces.
+
+    Range `i` of a family goes from `starts[i]` to before `starts[i + 1]`; `values[i]` indexes `locations`, where 0
+    is the empty Location. Locations keep only what the configuration can tell apart, so neighbours are merged.
+    """
+
+    locations: tuple[Location, ...] = (Location(),)
+    v4_starts: tuple[int, ...] = (0,)
+    v4_values: tuple[int, ...] = (0,)
+    v6_starts: tuple[int, ...] = (0,)
+    v6_values: tuple[int, ...] = (0,)
+
+
+# --- decided -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One member as `explain` shows it. `weight` is the effective one."""
+
+    endpoint: str
+    eligible: bool
+    state: Status
+    weight: float
+    reason: str = ""
+    order: str = ""
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One pool that was tried, whether it was usable, and why or why not in a few words (`0 of 3 up`)."""
+
+    pool: str
+    usable: bool
+    reason: str
+    members: tuple[MemberView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One record to give: `value` is an address, or an absolute host name for `cname`. `endpoint` may be empty
+    (last resort).
+    """
+
+    endpoint: str
+    family: Family
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What steering decided for one policy, audience and family (`ipv4`, `ipv6`; `cname` for all other types).
+
+    `replies` are the different answers, `slots` the turn of the ring over them; both empty with `rcode` 0 is
+    NODATA. `pool` is the serving pool (empty for none), `rule` counts from 1, `why` is the one line for EDE:
+    `rule 2; pool edge-us; edge-eu failed: 0 of 3 up; ttl 5`.
+    """
+
+    rule: int
+    rung: Rung
+    pool: str
+    tried: tuple[Tried, ...]
+    replies: tuple[tuple[Answer, ...], ...]
+    slots: tuple[int, ...]
+    ttl_s: int
+    sticky: tuple[int, int] | None = None
+    rcode: int = 0
+    why: str = ""

@@ -1,0 +1,77 @@
+"""The Protocols of the doing rooms: what the brain, the app and the web ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from gtm import events, model
+
+
+class RecordReader(Protocol):
+    """Static records' text in, wire form out. Implemented by `gtm.wire.records`; handed to `gtm.config.load`."""
+
+    def record(self, owner: str, rtype: str, ttl_s: int, text: str, origin: str) -> model.Record:
+        """Read one record. `owner` is absolute; names in `text` without a last dot are relative to `origin`.
+
+        Raises `RecordError` for an unknown type or bad rdata.
+        """
+
+    def zone_file(self, text: str, origin: str, ttl_s: int) -> tuple[model.Record, ...]:
+        """Read an RFC 1035 zone file, SOA and NS included. Raises `RecordError` with the line."""
+
+
+class Prober(Protocol):
+    """One probe kind at work."""
+
+    kind: model.Kind
+
+    async def run(self, check: model.Check, memory: dict[str, Any]) -> model.ProbeResult:
+        """Look once, within `check.profile.timeout_s`. `memory` is this check's own and lives as long as it does.
+
+        Never raises for what the endpoint does; a probe that could not run returns `ok=None`.
+        """
+
+
+class Store(Protocol):
+    """What outlives the process. Every method may raise `StoreError`; callers go on without."""
+
+    async def open(self) -> None:
+        """Make it ready. A corrupt file is set aside and a new one begun."""
+
+    async def close(self) -> None:
+        """Write what is pending and let go."""
+
+    async def health(self) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
+        """Return the remembered status, wall-clock time of its last confirmation, and reason, by check."""
+
+    async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
+        """Keep these."""
+
+    async def orders(self) -> tuple[model.Override, ...]:
+        """Return the orders that have neither run out nor been released."""
+
+    async def put_order(self, order: model.Override) -> None:
+        """Keep an order; one with the same id is replaced."""
+
+    async def drop_order(self, order_id: str) -> bool:
+        """Release an order; say whether it was there."""
+
+    async def append(self, happened: Sequence[events.Event]) -> tuple[events.Event, ...]:
+        """Keep events and return them with their ids, which grow."""
+
+    async def events(self, since: float = 0.0, after_id: int = 0, limit: int = 1000) -> tuple[events.Event, ...]:
+        """Return events from wall-clock `since` on and with ids above `after_id`, oldest first, the newest `limit`."""
+
+
+class GeoReader(Protocol):
+    """An open MaxMind-format database."""
+
+    path: str
+    build_epoch: int
+
+    def ranges(self) -> Iterable[tuple[int, int, int, Mapping[str, Any]]]:
+        """Yield (family 4 or 6, network as a number, prefix length, record), in address order."""
+
+    def get(self, address: str) -> Mapping[str, Any] | None:
+        """Return the record for one address."""
