@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from gtm import model, table
+from gtm import model, seen, table
 
 EventKind = Literal["endpoint", "check", "pool", "name", "config", "guard", "order", "worker", "geo", "store", "node"]
 
@@ -36,14 +36,14 @@ class ConfigCame:
     """A whole accepted configuration, and the world as its places see it. `networks` may be empty."""
 
     snapshot: model.Snapshot
-    networks: model.Networks
+    networks: seen.Networks
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeCame:
     """One probe of one check ended."""
 
-    result: model.ProbeResult
+    result: seen.ProbeResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class PeerSaid:
     """Another nameserver's votes. (Section F of the semantics; no peer speaks yet.)"""
 
     node: str
-    votes: tuple[model.Vote, ...]
+    votes: tuple[seen.Vote, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class StoreChanged:
     `released` names targets whose latches (flap hold-down, manual failback) an operator has just lifted.
     """
 
-    orders: tuple[model.Override, ...]
+    orders: tuple[seen.Override, ...]
     released: tuple[str, ...] = ()
 
 
@@ -82,7 +82,7 @@ class RunProbe:
 class TellPeers:
     """Tell the other nameservers what this one thinks."""
 
-    votes: tuple[model.Vote, ...]
+    votes: tuple[seen.Vote, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,9 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Keep this health for the next start. `at_wall_s` is the wall clock when the state was last confirmed."""
+    """Keep this health for the next start: status, wall-clock time of its last confirmation, reason, by check."""
 
-    states: Mapping[model.CheckKey, model.HealthState] = field(default_factory=dict)
+    states: Mapping[model.CheckKey, tuple[model.Status, float, str]]
 
 
 Effect = RunProbe | TellPeers | SwapTable | SwapRings | PublishView | Emit | Remember

@@ -29,17 +29,9 @@ def labels(text: str) -> list[bytes]:
     while at < len(raw):
         byte = raw[at]
         if byte == 0x5C:  # backslash, RFC 1035 section 5.1
-            digits = raw[at + 1 : at + 4]
-            if len(digits) == 3 and digits.isdigit():
-                if int(digits) > 255:
-                    raise errors.DomainNameError(f"{text!r} has an escape above \\255")
-                label.append(int(digits))
-                at += 4
-            elif at + 1 < len(raw):
-                label.append(raw[at + 1])
-                at += 2
-            else:
-                raise errors.DomainNameError(f"{text!r} ends in a backslash")
+            escaped, size = _escape(raw[at + 1 : at + 4], text)
+            label.append(escaped)
+            at += 1 + size
         elif byte == 0x2E:
             found.append(_checked(label, text))
             label = bytearray()
@@ -54,6 +46,17 @@ def labels(text: str) -> list[bytes]:
     if sum(len(one) + 1 for one in found) + 1 > MAX_WIRE_BYTES:
         raise errors.DomainNameError(f"{text[:60]!r}... is longer than {MAX_WIRE_BYTES} bytes")
     return found
+
+
+def _escape(after: bytes, text: str) -> tuple[int, int]:
+    """Return the byte that stands behind a backslash, and how many characters it took."""
+    if len(after) == 3 and after.isdigit():
+        if int(after) > 255:
+            raise errors.DomainNameError(f"{text!r} has an escape above \\255")
+        return int(after), 3
+    if not after:
+        raise errors.DomainNameError(f"{text!r} ends in a backslash")
+    return after[0], 1
 
 
 def _checked(label: bytearray, text: str) -> bytes:

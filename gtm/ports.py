@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from gtm import events, model
+from gtm import events, model, seen
 
 
 class RecordReader(Protocol):
@@ -26,7 +26,7 @@ class Prober(Protocol):
 
     kind: model.Kind
 
-    async def run(self, check: model.Check, memory: dict[str, Any]) -> model.ProbeResult:
+    async def run(self, check: model.Check, memory: dict[str, Any]) -> seen.ProbeResult:
         """Look once, within `check.profile.timeout_s`. `memory` is this check's own and lives as long as it does.
 
         Never raises for what the endpoint does; a probe that could not run returns `ok=None`.
@@ -48,10 +48,10 @@ class Store(Protocol):
     async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
         """Keep these."""
 
-    async def orders(self) -> tuple[model.Override, ...]:
+    async def orders(self) -> tuple[seen.Override, ...]:
         """Return the orders that have neither run out nor been released."""
 
-    async def put_order(self, order: model.Override) -> None:
+    async def put_order(self, order: seen.Override) -> None:
         """Keep an order; one with the same id is replaced."""
 
     async def drop_order(self, order_id: str) -> bool:

@@ -1,0 +1,203 @@
+"""What was seen of the world and what was decided about it: results, states, verdicts, places, decisions.
+
+Frozen and plain like the nouns of `gtm.model`; units in names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gtm import model
+
+# --- health --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What one probe saw. `at_s` is the monotonic clock at its end, `took_ms` its length.
+
+    `ok` True: it got far enough for its conditions to be judged on `measures`; False: it failed, and `reason` says
+    how; None: it could not run, which says nothing about the endpoint (semantics A7). `valid_for_s` is for pushed
+    results: how long the news holds.
+    """
+
+    check: model.CheckKey
+    vantage: str
+    at_s: float
+    ok: bool | None
+    reason: str = ""
+    took_ms: float = 0.0
+    measures: Mapping[str, model.Value] = field(default_factory=dict)
+    valid_for_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthState:
+    """What one check is held to be. Times are monotonic seconds.
+
+    `bad` counts bad results while up (cleared by `rise` good ones), `good` counts consecutive good ones; `in_doubt`
+    says that the last result points the other way. `first_bad_s` is when the present fall began (0: none), for
+    `gtm_failover_seconds`. `stale` says that probes could not run lately.
+    """
+
+    status: model.Status = "unknown"
+    bad: int = 0
+    good: int = 0
+    since_s: float = 0.0
+    last_s: float = 0.0
+    first_bad_s: float = 0.0
+    reason: str = ""
+    stale: bool = False
+    returns: tuple[float, ...] = ()
+    held_until_s: float = 0.0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether results point away from `status`, so that it is being confirmed."""
+        return (self.status == "up" and self.bad > 0) or (self.status != "up" and self.good > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one nameserver says of one check."""
+
+    node: str
+    check: model.CheckKey
+    status: model.Status
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """An operator's order. `target` is an endpoint, a glob, `site:NAME` or `pool:NAME`; `until` and `at` are wall
+    clock seconds (`until` 0: until released). `value` is the factor for `weight` (0.5 for 50%).
+    """
+
+    id: str
+    target: str
+    order: Literal["drain", "down", "up", "weight"]
+    value: float = 1.0
+    by: str = ""
+    why: str = ""
+    at: float = 0.0
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The only thing that steering sees of a member, for one pool, family and (where checked per name) one name.
+
+    `eligible`: may be answered in the ordinary way. `held`: up, but waiting for `failback` or flap hold-down; used
+    before anything worse. `barred`: drained or forced down, out of fail-open too (semantics B5). `weight_factor`
+    multiplies the configured weight (orders, slow start). `steps_s`: the soonest time in which this verdict could
+    change, counted in whole probe steps (semantics D1); `in_doubt`: results point the other way right now.
+    """
+
+    endpoint: str
+    family: model.Family
+    eligible: bool
+    state: model.Status
+    held: bool = False
+    barred: bool = False
+    weight_factor: float = 1.0
+    stale: bool = False
+    in_doubt: bool = False
+    steps_s: float = 3600.0
+    since_s: float = 0.0
+    order: str = ""
+    why: str = ""
+
+
+# --- places ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What is known of an address: continent (`EU`), country (`DE`), subdivision (`BY`), AS number, coordinates."""
+
+    continent: str = ""
+    country: str = ""
+    subdivision: str = ""
+    asn: int = 0
+    lat: float | None = None
+    lon: float | None = None
+
+    @property
+    def place(self) -> str:
+        """The place from wide to narrow, `NA-US-CA`; empty when nothing is known."""
+        return "-".join(part for part in (self.continent, self.country, self.subdivision) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The databases as steering needs them: sorted ranges over both address spaces.
+
+    Range `i` of a family goes from `starts[i]` to before `starts[i + 1]`; `values[i]` indexes `locations`, where 0
+    is the empty Location. Locations keep only what the configuration can tell apart, so neighbours are merged.
+    """
+
+    locations: tuple[Location, ...] = (Location(),)
+    v4_starts: tuple[int, ...] = (0,)
+    v4_values: tuple[int, ...] = (0,)
+    v6_starts: tuple[int, ...] = (0,)
+    v6_values: tuple[int, ...] = (0,)
+
+
+# --- decided -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One member as `explain` shows it. `weight` is the effective one."""
+
+    endpoint: str
+    eligible: bool
+    state: model.Status
+    weight: float
+    reason: str = ""
+    order: str = ""
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One pool that was tried, whether it was usable, and why or why not in a few words (`0 of 3 up`)."""
+
+    pool: str
+    usable: bool
+    reason: str
+    members: tuple[MemberView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One record to give: `value` is an address, or an absolute host name for `cname`. `endpoint` may be empty
+    (last resort).
+    """
+
+    endpoint: str
+    family: model.Family
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What steering decided for one policy, audience and family (`ipv4`, `ipv6`; `cname` for all other types).
+
+    `replies` are the different answers, `slots` the turn of the ring over them; both empty with `rcode` 0 is
+    NODATA. `pool` is the serving pool (empty for none), `rule` counts from 1, `why` is the one line for EDE:
+    `rule 2; pool edge-us; edge-eu failed: 0 of 3 up; ttl 5`.
+    """
+
+    rule: int
+    rung: model.Rung
+    pool: str
+    tried: tuple[Tried, ...]
+    replies: tuple[tuple[Answer, ...], ...]
+    slots: tuple[int, ...]
+    ttl_s: int
+    sticky: tuple[int, int] | None = None
+    rcode: int = 0
+    why: str = ""
