@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 GTM = ROOT / "gtm"
-GROUND = {"model", "seen", "table", "events", "ports", "errors", "units", "names"}
+GROUND = {"model", "seen", "table", "events", "ports", "errors", "units", "names", "places"}
 THINKING = {"wire", "steer", "health", "config", "alerts", "drills"}
 DOING = {"serve", "probes", "store", "notify", "web", "files"}
 TWIN = {"serve": "wire", "probes": "health", "notify": "alerts", "files": "config"}
