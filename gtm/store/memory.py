@@ -1,0 +1,67 @@
+"""Health, orders and events in, the same out until the process ends: for tests and demos."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gtm import events, model, seen
+from gtm.store import bounds
+
+
+class Memory:
+    """A `ports.Store` that forgets everything when the process ends."""
+
+    def __init__(self, *, now: Callable[[], float], max_events: int = bounds.MAX_EVENTS) -> None:
+        """`now` is the wall clock in seconds."""
+        self._now = now
+        self._health: dict[model.CheckKey, tuple[model.Status, float, str]] = {}
+        self._orders: dict[str, seen.Override] = {}
+        self._events: deque[events.Event] = deque(maxlen=max_events)
+        self._last_id = 0
+
+    async def open(self) -> None:
+        """There is nothing to make ready."""
+
+    async def close(self) -> None:
+        """There is nothing to let go."""
+
+    async def health(self) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
+        """See `ports.Store`."""
+        return dict(self._health)
+
+    async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
+        """See `ports.Store`."""
+        oldest = self._now() - bounds.MAX_HEALTH_AGE_S
+        self._health = {key: state for key, state in {**self._health, **states}.items() if state[1] >= oldest}
+
+    async def orders(self) -> tuple[seen.Override, ...]:
+        """See `ports.Store`."""
+        now = self._now()
+        live = (order for order in self._orders.values() if not order.until or order.until > now)
+        return tuple(sorted(live, key=lambda order: (order.at, order.id)))
+
+    async def put_order(self, order: seen.Override) -> None:
+        """See `ports.Store`."""
+        self._orders[order.id] = order
+
+    async def drop_order(self, order_id: str) -> bool:
+        """See `ports.Store`."""
+        order = self._orders.pop(order_id, None)
+        return order is not None and (not order.until or order.until > self._now())
+
+    async def append(self, happened: Sequence[events.Event]) -> tuple[events.Event, ...]:
+        """See `ports.Store`."""
+        kept = tuple(replace(event, id=self._last_id + n) for n, event in enumerate(happened, 1))
+        self._last_id += len(kept)
+        self._events.extend(kept)
+        oldest = self._now() - bounds.MAX_EVENT_AGE_S
+        while self._events and self._events[0].at < oldest:
+            self._events.popleft()
+        return kept
+
+    async def events(self, since: float = 0.0, after_id: int = 0, limit: int = 1000) -> tuple[events.Event, ...]:
+        """See `ports.Store`."""
+        found = [event for event in self._events if event.at >= since and event.id > after_id]
+        return tuple(found[-limit:]) if limit > 0 else ()

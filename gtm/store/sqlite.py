@@ -1,0 +1,232 @@
+"""Health, orders and events in, rows in one SQLite file out: the embedded store.
+
+All of SQLite runs in one thread of its own, so that a slow disk never stops the event loop; what waits for that
+thread is bounded in number and in time. The answer path never comes here (semantics G5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from gtm import errors, events, model, seen
+from gtm.store import bounds
+
+T = TypeVar("T")
+
+WAIT_S = 5.0  # longer than any healthy fsync; after it the caller goes on without the store
+LOCK_WAIT_S = 2.0  # another process (a backup) may hold the file this long
+MAX_PENDING = 256  # a disk that hangs must not gather an endless queue
+
+# Each text lifts the file by one version (PRAGMA user_version); texts are added, never changed.
+MIGRATIONS = (
+    """
+    CREATE TABLE health (
+        profile TEXT NOT NULL, endpoint TEXT NOT NULL, family TEXT NOT NULL, name TEXT NOT NULL,
+        status TEXT NOT NULL, confirmed_at REAL NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (profile, endpoint, family, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE orders (
+        id TEXT PRIMARY KEY, target TEXT NOT NULL, "order" TEXT NOT NULL, value REAL NOT NULL,
+        by TEXT NOT NULL, why TEXT NOT NULL, at REAL NOT NULL, until REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
+        before TEXT NOT NULL, after TEXT NOT NULL, cause TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX events_at ON events (at);
+    """,
+)
+# Only these say that the file itself is broken; a full disk or a lock says nothing of the kind.
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class Sqlite:
+    """A `ports.Store` in one file; every failure is a `StoreError`."""
+
+    def __init__(
+        self, path: str, *, now: Callable[[], float], max_events: int = bounds.MAX_EVENTS, wait_s: float = WAIT_S
+    ) -> None:
+        """`now` is the wall clock in seconds; `wait_s` bounds each call."""
+        self._path = path
+        self._now = now
+        self._max_events = max_events
+        self._wait_s = wait_s
+        self._thread = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="gtm-store")
+        self._pending = 0
+        self._open: sqlite3.Connection | None = None
+        self.set_aside = ""  # where a corrupt file went when this store was opened
+
+    # --- the thread and its door ---------------------------------------------------------------------------------
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Do `work` in the store's thread. Raises `StoreError` for whatever SQLite or the disk says."""
+        if self._pending >= MAX_PENDING:
+            raise errors.StoreError(f"{self._path}: {MAX_PENDING} calls are waiting for the disk already")
+        self._pending += 1
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await asyncio.wait_for(future, self._wait_s)
+        except TimeoutError:
+            raise errors.StoreError(f"{self._path}: no answer from the disk within {self._wait_s:g} s") from None
+        except (sqlite3.Error, OSError, RuntimeError, OverflowError) as wrong:
+            # RuntimeError: the thread has been shut down. OverflowError: a number that SQLite cannot hold.
+            raise errors.StoreError(f"{self._path}: {wrong}") from wrong
+        finally:
+            self._pending -= 1
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` as one transaction: all of it or nothing."""
+
+        def whole() -> T:
+            db = self._db()
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                return work(db)
+
+        return await self._run(whole)
+
+    async def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        return await self._run(lambda: self._db().execute(sql, values).fetchall())
+
+    def _db(self) -> sqlite3.Connection:
+        if self._open is None:
+            raise errors.StoreError(f"{self._path}: the store is not open")
+        return self._open
+
+    async def open(self) -> None:
+        """See `ports.Store`. The corrupt file's new name is in `set_aside`."""
+        await self._run(self._begin)
+
+    async def close(self) -> None:
+        """See `ports.Store`."""
+        try:
+            await self._run(self._end)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> None:
+        if self._open is not None:
+            return
+        try:
+            self._open = _connect(self._path)
+        except sqlite3.DatabaseError as wrong:
+            if getattr(wrong, "sqlite_errorcode", 0) & 0xFF not in _BROKEN:
+                raise
+            self._set_aside()
+            self._open = _connect(self._path)
+
+    def _set_aside(self) -> None:
+        """Rename the file and what belongs to it, so that somebody may look at them later."""
+        stamp = datetime.datetime.fromtimestamp(self._now(), datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        self.set_aside = f"{self._path}.corrupt-{stamp}"
+        for tail in ("", "-wal", "-shm"):
+            if os.path.exists(self._path + tail):
+                os.replace(self._path + tail, self.set_aside + tail)
+
+    def _end(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    # --- what ports.Store asks for -------------------------------------------------------------------------------
+
+    async def health(self) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
+        """See `ports.Store`."""
+        rows = await self._read("SELECT profile, endpoint, family, name, status, confirmed_at, reason FROM health")
+        return {model.CheckKey(*row[:4]): cast(tuple[model.Status, float, str], row[4:]) for row in rows}
+
+    async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
+        """See `ports.Store`."""
+        rows = [(*key, *state) for key, state in states.items()]
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            db.execute("DELETE FROM health WHERE confirmed_at < ?", (self._now() - bounds.MAX_HEALTH_AGE_S,))
+
+        await self._write(work)
+
+    async def orders(self) -> tuple[seen.Override, ...]:
+        """See `ports.Store`."""
+        rows = await self._read(
+            'SELECT id, target, "order", value, by, why, at, until FROM orders WHERE until = 0 OR until > ?'
+            " ORDER BY at, id",
+            (self._now(),),
+        )
+        return tuple(seen.Override(*row) for row in rows)
+
+    async def put_order(self, order: seen.Override) -> None:
+        """See `ports.Store`."""
+        row = (order.id, order.target, order.order, order.value, order.by, order.why, order.at, order.until)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute("DELETE FROM orders WHERE until != 0 AND until <= ?", (self._now(),))
+
+        await self._write(work)
+
+    async def drop_order(self, order_id: str) -> bool:
+        """See `ports.Store`."""
+        return await self._write(
+            lambda db: (
+                db.execute(
+                    "DELETE FROM orders WHERE id = ? AND (until = 0 OR until > ?)", (order_id, self._now())
+                ).rowcount
+                > 0
+            )
+        )
+
+    async def append(self, happened: Sequence[events.Event]) -> tuple[events.Event, ...]:
+        """See `ports.Store`."""
+        happened = tuple(happened)
+
+        def work(db: sqlite3.Connection) -> tuple[events.Event, ...]:
+            kept = []
+            for one in happened:
+                cursor = db.execute(
+                    "INSERT INTO events (at, kind, subject, before, after, cause) VALUES (?, ?, ?, ?, ?, ?)",
+                    (one.at, one.kind, one.subject, one.before, one.after, one.cause),
+                )
+                kept.append(replace(one, id=cursor.lastrowid or 0))
+            if kept:
+                db.execute("DELETE FROM events WHERE id <= ?", (kept[-1].id - self._max_events,))
+            db.execute("DELETE FROM events WHERE at < ?", (self._now() - bounds.MAX_EVENT_AGE_S,))
+            return tuple(kept)
+
+        return await self._write(work)
+
+    async def events(self, since: float = 0.0, after_id: int = 0, limit: int = 1000) -> tuple[events.Event, ...]:
+        """See `ports.Store`."""
+        rows = await self._read(
+            "SELECT at, kind, subject, before, after, cause, id FROM events WHERE id > ? AND at >= ?"
+            " ORDER BY id DESC LIMIT ?",
+            (after_id, since, max(0, limit)),
+        )
+        return tuple(events.Event(*row) for row in reversed(rows))
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    """Open, examine and lift the file to this version. Raises `sqlite3.DatabaseError`, `StoreError`."""
+    db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")  # an order that was confirmed survives a loss of power
+        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            broken = sqlite3.DatabaseError("quick_check found the file corrupt")
+            broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise broken
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise errors.StoreError(f"{path}: written by a newer gtm (version {version}, known {len(MIGRATIONS)})")
+        for number, text in enumerate(MIGRATIONS[version:], version + 1):
+            db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {number}; COMMIT;")
+    except BaseException:
+        db.close()
+        raise
+    return db

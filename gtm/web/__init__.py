@@ -1,0 +1,1 @@
+"""What people and machines see and order over HTTP: requests in, pages, JSON, metrics and orders out."""

@@ -1,0 +1,138 @@
+"""What the web asks of the control process, as one Protocol, with the few types that pass between them.
+
+`gtm.app` implements `WebNode`; the web never imports it. All times are wall-clock seconds since the epoch, for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from aiohttp import web
+
+from gtm import errors, events, model, seen
+
+Code = Literal["bad-value", "no-match", "no-such-name", "no-such-check", "conflict", "refused", "unavailable"]
+
+
+class Refused(errors.GtmError):
+    """The node says no. `code` is for machines and gives the HTTP status, `hint` says what to try."""
+
+    def __init__(self, code: Code, message: str, hint: str = "") -> None:
+        self.code: Code = code
+        self.hint = hint
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An API token ready for comparing. An empty `secret` (it could not be read) lets nobody in."""
+
+    name: str
+    role: Literal["operator", "viewer"]
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order with what it does: `endpoints` it covers, `safe_at` when the last old answer has died out (semantics
+    D3; 0 while unknown), and `unconfirmed`, the nodes that have not swapped to it yet.
+    """
+
+    order: seen.Override
+    endpoints: tuple[str, ...] = ()
+    safe_at: float = 0.0
+    unconfirmed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a release lifted: ids of orders, and endpoints or pools whose latch (hold-down, manual failback) went."""
+
+    orders: tuple[str, ...] = ()
+    latches: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """How a reload went. Not accepted and `needs_yes`: the plan stands in `plan` and waits for a yes (semantics G3);
+    not accepted otherwise: `problems` (as `gtm.config.show.as_json` gives them) and `text`, the same for people.
+    """
+
+    accepted: bool
+    plan: tuple[str, ...] = ()
+    needs_yes: bool = False
+    problems: Sequence[Mapping[str, Any]] = ()
+    text: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """News for a `kind: push` check. `valid_for_s` is how long they hold; 0 leaves that to the profile."""
+
+    ok: bool
+    reason: str = ""
+    valid_for_s: float = 0.0
+    measures: Mapping[str, model.Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Observations in buckets: (upper bound, how many at or below it), growing, without the last `+Inf`."""
+
+    buckets: tuple[tuple[float, float], ...]
+    count: float
+    sum: float
+
+
+Samples = Mapping[tuple[str, ...], float | Histogram]
+Metrics = Mapping[str, Samples]  # metric without `gtm_` -> label values in `gtm.web.metrics.METRICS`' order -> value
+
+
+class WebNode(Protocol):
+    """The control process as the web sees it. Any method may raise `GtmError`, best a `Refused`."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Return the shape `status` of the contract. Cheap: it is asked often."""
+
+    def explain(self, name: str, qtype: str, client: str, assume: Sequence[str]) -> Mapping[str, Any]:
+        """Return the shape `explain`. `client` is an address, a prefix, or empty; `assume` are `GLOB=down|up`."""
+
+    def ready(self) -> tuple[bool, str]:
+        """Say whether DNS is answered from a judged table, and if not, why."""
+
+    def metrics(self) -> Metrics:
+        """Return all counts and gauges as they are now."""
+
+    def credentials(self) -> Sequence[Credential]:
+        """Return the tokens of the configuration in force (see `gtm.web.auth.credentials`)."""
+
+    def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
+        """Call `tell` with every event (with its id) from now on, in the loop's thread; return what ends that.
+
+        `tell` never blocks and never raises; the web bounds its own queues.
+        """
+
+    async def events(self, since: float, after_id: int, limit: int) -> Sequence[events.Event]:
+        """Return the newest `limit` events, oldest first (see `ports.Store`)."""
+
+    async def orders(self) -> Sequence[OrderView]:
+        """Return the orders in force."""
+
+    async def put_order(self, order: seen.Override) -> OrderView:
+        """Keep an order (id, by, at, until are filled in) and wait until it is answered; refuse `no-match`."""
+
+    async def drop_order(self, which: str, by: str) -> Released:
+        """Release an order by id, or all orders and latches of a target; refuse `no-match`."""
+
+    async def reload(self, yes: bool, by: str) -> Reloaded:
+        """Read the configuration again and take it, unless it has problems or its plan needs a yes."""
+
+    async def push(self, profile: str, endpoint: str, news: Push) -> None:
+        """Take pushed news; refuse `no-such-check`."""
+
+
+NODE: web.AppKey[WebNode] = web.AppKey("node", WebNode)
+CLOCK: web.AppKey[Callable[[], float]] = web.AppKey("clock", Callable)  # type: ignore[arg-type]
