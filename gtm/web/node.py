@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -134,5 +135,18 @@ class WebNode(Protocol):
         """Take pushed news; refuse `no-such-check`."""
 
 
-NODE: web.AppKey[WebNode] = web.AppKey("node", WebNode)
-CLOCK: web.AppKey[Callable[[], float]] = web.AppKey("clock", Callable)  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every handler reaches for: the node, the wall clock, and the event streams that are open now."""
+
+    node: WebNode
+    now: Callable[[], float]
+    streams: set[asyncio.Task[Any]] = field(default_factory=set)
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+def context(request: web.Request) -> Context:
+    """Return the context of the application that `request` came to."""
+    return request.app[CONTEXT]

@@ -1,0 +1,191 @@
+"""A node in, its web application out: the one table of routes, and the gate that every request passes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gtm import errors, model
+from gtm.web import auth, limit, live, metrics, node, openapi, orders, page, read, reply
+from gtm.web.openapi import Route
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_CONNECTIONS = 512
+KEEPALIVE_S = 30.0  # so long a connection may be idle, or take over the head of its first request
+SHUTDOWN_S = 2.0
+HEADERS = {
+    "Content-Security-Policy": page.POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+async def describe(request: web.Request) -> web.Response:
+    """This table, as OpenAPI."""
+    return reply.ok(openapi.document(ROUTES))
+
+
+TEXT: dict[str, Any] = {"type": "string"}
+NUMBER: dict[str, Any] = {"type": "number"}
+FLAG: dict[str, Any] = {"type": "boolean"}
+EVENTS_QUERY = {
+    "since": "a moment: 1h (that long ago), 1700000000, 2026-01-31T12:00:00Z",
+    "after": "only events with a greater id",
+    "limit": "at most so many, the newest (1000)",
+}
+EXPLAIN_QUERY = {
+    "name": "the name",
+    "type": "the record type (A)",
+    "client": "the client's address or prefix",
+    "assume": "GLOB=down or GLOB=up; may be given again",
+}
+ORDER_BODY: dict[str, dict[str, Any]] = {
+    "target": TEXT | {"description": "an endpoint, a glob, site:NAME or pool:NAME"},
+    "order": {"enum": list(orders.ORDERS)},
+    "value": NUMBER | {"description": "for weight: the factor, 0 to 1"},
+    "for_s": NUMBER | {"description": "seconds until it lifts itself; absent: until released"},
+    "why": TEXT,
+}
+PUSH_BODY: dict[str, dict[str, Any]] = {
+    "ok": FLAG,
+    "reason": TEXT,
+    "valid_for_s": NUMBER,
+    "measures": {"type": "object"},
+}
+
+# Whoever adds a route says here who may use it; a path that is not here needs the role `read` to be told so.
+ROUTES = (
+    Route("GET", "/", "read", page.page, "The status page.", media="text/html"),
+    Route("GET", "/static/gtm.css", "open", page.style, "The page's style sheet.", media="text/css"),
+    Route("GET", "/healthz", "open", read.healthz, "Whether the process lives."),
+    Route("GET", "/readyz", "open", read.readyz, "Whether DNS is answered from a judged table; 503 with why not."),
+    Route("GET", "/metrics", "read", read.scrape, "Metrics for Prometheus.", media="text/plain"),
+    Route("GET", "/api/v1/status", "read", read.status, "Names, pools, endpoints and processes."),
+    Route("GET", "/api/v1/endpoints", "read", read.part, "The endpoints."),
+    Route("GET", "/api/v1/pools", "read", read.part, "The pools."),
+    Route("GET", "/api/v1/names", "read", read.part, "The steered names."),
+    Route("GET", "/api/v1/explain", "read", read.explain, "Why a name gets its answer.", EXPLAIN_QUERY),
+    Route("GET", "/api/v1/events", "read", read.list_events, "What happened, oldest first.", EVENTS_QUERY),
+    Route("GET", "/api/v1/orders", "read", read.list_orders, "The orders in force."),
+    Route(
+        "GET",
+        "/api/v1/stream",
+        "read",
+        live.stream,
+        "Events as they happen (server-sent events).",
+        {"after": "begin with the events after this id, like Last-Event-ID"},
+        media="text/event-stream",
+    ),
+    Route("GET", "/api/v1/openapi.json", "read", describe, "This description."),
+    Route(
+        "POST",
+        "/api/v1/orders",
+        "operate",
+        orders.put,
+        "Give an order.",
+        body=ORDER_BODY,
+        required=("target", "order"),
+    ),
+    Route("DELETE", "/api/v1/orders/{id:.+}", "operate", orders.drop, "Release an order, or all on a target."),
+    Route("POST", "/api/v1/reload", "operate", orders.reload, "Read the configuration again.", body={"yes": FLAG}),
+    Route(
+        "POST",
+        "/api/v1/checks/{name}/{endpoint}",
+        "operate",
+        orders.push,
+        "Push the news of a check.",
+        body=PUSH_BODY,
+        required=("ok",),
+    ),
+)
+NEEDS: dict[tuple[str, str], auth.Role] = {(route.method, route.canonical): route.needs for route in ROUTES}
+
+
+def make(
+    of: node.WebNode, *, now: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+) -> web.Application:
+    """Return the application that shows and orders `of`. `now` is the wall clock, `monotonic` the other, in seconds."""
+    buckets = limit.Buckets()
+
+    @web.middleware
+    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if not buckets.take(request.remote or "", monotonic()):
+                raise reply.Denied(429, "too-many-requests", "this address asks too often", "slow down")
+            needs = _needs(request)
+            who = auth.NOBODY if needs == "open" else auth.caller(request, of.credentials())
+            auth.check(request, who, needs)
+            request[auth.CALLER] = who
+            return await handler(request)
+        except Exception as wrong:  # the last door: nothing gets out but an error in the one shape
+            return reply.failure(request, wrong)
+
+    app = web.Application(middlewares=[gate], client_max_size=MAX_BODY_BYTES)
+    app[node.CONTEXT] = node.Context(of, now)
+    app[read.EXPOSITION] = metrics.Exposition(of.metrics)
+    for route in ROUTES:
+        if route.method == "GET":
+            app.router.add_get(route.path, route.handler, allow_head=route.handler is not live.stream)
+        else:
+            app.router.add_route(route.method, route.path, route.handler)
+    app.on_response_prepare.append(_harden)
+    app.on_shutdown.append(live.hang_up)
+    return app
+
+
+def _needs(request: web.Request) -> auth.Role:
+    resource = request.match_info.route.resource
+    method = "GET" if request.method == "HEAD" else request.method
+    return NEEDS.get((method, resource.canonical if resource is not None else ""), "read")
+
+
+async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+    response.headers["Server"] = "gtm"  # which versions run here is nobody's business
+    response.headers.setdefault("Cache-Control", "no-cache")
+
+
+class _Full(asyncio.Protocol):
+    """Closes a connection that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hang up at once."""
+        transport.close()
+
+
+class Served:
+    """A web application that listens."""
+
+    def __init__(self, runner: web.AppRunner, server: asyncio.Server) -> None:
+        self._runner, self._server = runner, server
+        self.port: int = server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Stop listening, end the streams, let running requests finish for a moment."""
+        self._server.close()
+        await self._runner.cleanup()
+
+
+async def start(app: web.Application, listen: model.Listen) -> Served:
+    """Listen. Port 0 takes a free one. Raises `GtmError` when the address cannot be had."""
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    handlers = cast(web.Server, runner.server)  # there is one after setup
+
+    def accept() -> asyncio.Protocol:
+        return _Full() if len(handlers.connections) >= MAX_CONNECTIONS else handlers()
+
+    try:
+        server = await asyncio.get_running_loop().create_server(accept, listen.host, listen.port)
+    except OSError as wrong:
+        await runner.cleanup()
+        raise errors.GtmError(f"the web cannot listen on {listen}: {wrong.strerror or wrong}") from wrong
+    return Served(runner, server)

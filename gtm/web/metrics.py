@@ -1,0 +1,144 @@
+"""The node's counts and gauges in, the text format of Prometheus out. The only door of prometheus_client.
+
+The node hands over one plain snapshot (`gtm.web.node.Metrics`) when somebody scrapes; nothing is counted here, and
+nothing is kept but which label values have been let in, so that a flood of new ones stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import prometheus_client
+from prometheus_client import core, utils
+from prometheus_client import registry as registries
+
+from gtm.web import node
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MAX_SERIES = 2000  # for one metric; a scrape stays a few megabytes with every metric full
+OTHER = "(other)"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: its name without `gtm_`, its type, what it says, and its labels in order."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS = (
+    Metric("dns_queries_total", "counter", "DNS queries received.", ("transport", "qtype")),
+    Metric("dns_responses_total", "counter", "DNS responses sent.", ("rcode",)),
+    Metric("dns_dropped_total", "counter", "DNS packets that got no response.", ("reason",)),
+    Metric("dns_truncated_total", "counter", "DNS responses cut short with TC set."),
+    Metric("steered_answers_total", "counter", "Steered answers by name and serving pool.", ("name", "pool")),
+    Metric("answers_total", "counter", "Steered answers that held an endpoint.", ("endpoint",)),
+    Metric("answers_by_place_total", "counter", "Steered answers by name and client continent.", ("name", "place")),
+    Metric("endpoint_up", "gauge", "Whether an endpoint is up (1), down (0) or unknown (NaN).", ("endpoint", "family")),
+    Metric("endpoint_weight", "gauge", "Weight after orders and slow start.", ("endpoint", "family")),
+    Metric("pool_up", "gauge", "Whether a pool is usable.", ("pool",)),
+    Metric("pool_members_up", "gauge", "Members of a pool that may be answered.", ("pool",)),
+    Metric("probe_duration_seconds", "histogram", "How long probes took.", ("kind",)),
+    Metric("probes_total", "counter", "Probes by kind and result.", ("kind", "result")),
+    Metric("probe_lag_seconds", "gauge", "How late the last probes began."),
+    Metric("check_measure", "gauge", "Numbers that a check measured.", ("check", "endpoint", "measure")),
+    Metric("failover_seconds", "histogram", "From the first bad probe to the new table in the workers."),
+    Metric("config_reload_success", "gauge", "Whether the last configuration that came was accepted."),
+    Metric("config_last_reload_timestamp_seconds", "gauge", "When a configuration was last accepted."),
+    Metric("orders_active", "gauge", "Operator's orders in force."),
+    Metric("events_total", "counter", "Events by kind.", ("kind",)),
+    Metric("worker_restarts_total", "counter", "DNS workers that had to be started again."),
+    Metric("worker_alive", "gauge", "Whether a DNS worker lives.", ("worker",)),
+    Metric("table_revision", "gauge", "Revision of the answer table in force."),
+    Metric("table_age_seconds", "gauge", "How old the answer table in force is."),
+    Metric("geo_database_age_seconds", "gauge", "How old a geography database is.", ("database",)),
+    Metric("store_up", "gauge", "Whether the store did what was last asked of it."),
+    Metric("guard_active", "gauge", "Whether the guard holds the verdicts of before."),
+    Metric("ready", "gauge", "Whether DNS is answered from a judged table."),
+    Metric("build_info", "gauge", "The version that runs.", ("version",)),
+)
+BY_NAME = {metric.name: metric for metric in METRICS}
+DROPPED = Metric("metric_series_dropped", "gauge", "Label values beyond the bound of a metric.", ("metric",))
+
+
+class Collector(registries.Collector):
+    """Turns one snapshot into metric families each time that it is asked."""
+
+    def __init__(self, snapshot: Callable[[], node.Metrics]) -> None:
+        self._snapshot = snapshot
+        self._let_in: dict[str, dict[tuple[str, ...], None]] = {}
+
+    def describe(self) -> list[core.Metric]:
+        """Say nothing beforehand, so that registering asks the node nothing."""
+        return []
+
+    def collect(self) -> Iterator[core.Metric]:
+        """Yield the families. Raises `ValueError` for a metric that is not in `METRICS`."""
+        snapshot = self._snapshot()
+        if unknown := set(snapshot) - set(BY_NAME):
+            raise ValueError(f"metrics that nobody declared: {sorted(unknown)}")
+        dropped: dict[tuple[str, ...], float | node.Histogram] = {}
+        for metric in METRICS:
+            if metric.name in snapshot:
+                kept, lost = self._bounded(metric, snapshot[metric.name])
+                yield _family(metric, kept)
+                if lost:
+                    dropped[(f"gtm_{metric.name}",)] = float(lost)
+        yield _family(DROPPED, dropped)
+
+    def _bounded(self, metric: Metric, samples: node.Samples) -> tuple[node.Samples, int]:
+        """Let the first `MAX_SERIES` in, for as long as they are there; sum what counters count beyond them."""
+        before = self._let_in.get(metric.name, {})
+        now = {labels: None for labels in before if labels in samples}
+        for labels in samples:
+            if len(now) >= MAX_SERIES:
+                break
+            now[labels] = None
+        self._let_in[metric.name] = now
+        if len(now) == len(samples):
+            return samples, 0
+        kept = {labels: samples[labels] for labels in now}
+        if metric.type == "counter":
+            rest = (value for labels, value in samples.items() if labels not in now)
+            kept[(OTHER,) * len(metric.labels)] = sum(value for value in rest if not isinstance(value, node.Histogram))
+        return kept, len(samples) - len(now)
+
+
+class Exposition:
+    """The text that a scrape gets."""
+
+    def __init__(self, snapshot: Callable[[], node.Metrics]) -> None:
+        """`snapshot` is asked anew at each scrape."""
+        self._registry = prometheus_client.CollectorRegistry()
+        self._registry.register(Collector(snapshot))
+
+    def text(self) -> bytes:
+        """Return all metrics in the text format 0.0.4."""
+        return prometheus_client.generate_latest(self._registry)
+
+
+def _family(metric: Metric, samples: Mapping[tuple[str, ...], float | node.Histogram]) -> core.Metric:
+    name = f"gtm_{metric.name}"
+    if metric.type == "histogram":
+        histogram = core.HistogramMetricFamily(name, metric.help, labels=metric.labels)
+        for labels, value in samples.items():
+            if not isinstance(value, node.Histogram):
+                raise ValueError(f"{name} is a histogram, not a number")
+            buckets = [(utils.floatToGoString(bound), count) for bound, count in value.buckets]
+            histogram.add_metric(labels, [*buckets, ("+Inf", value.count)], value.sum)
+        return histogram
+    family: core.CounterMetricFamily | core.GaugeMetricFamily
+    if metric.type == "counter":
+        family = core.CounterMetricFamily(name, metric.help, labels=metric.labels)
+    else:
+        family = core.GaugeMetricFamily(name, metric.help, labels=metric.labels)
+    for labels, value in samples.items():
+        if isinstance(value, node.Histogram) or len(labels) != len(metric.labels):
+            raise ValueError(f"{name} takes numbers under {metric.labels}, not {value!r} under {labels}")
+        family.add_metric(labels, value)
+    return family

@@ -1,0 +1,123 @@
+"""A question about the node in, JSON or text out: everything that only looks."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from gtm import __version__, errors, events, names, units
+from gtm.web import metrics, node, reply
+
+MAX_EVENTS = 1000
+MAX_ASSUMPTIONS = 64
+QTYPE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}")
+ASSUMPTION = re.compile(r"[^=\s]{1,255}=(up|down)")
+EXPOSITION: web.AppKey[metrics.Exposition] = web.AppKey("exposition", metrics.Exposition)
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """The process lives, or this would not be answered."""
+    return reply.ok({"ok": True, "version": __version__})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Whether DNS is answered from a judged table."""
+    ready, why = node.context(request).node.ready()
+    if ready:
+        return reply.ok({"ready": True})
+    return reply.error(503, "not-ready", why or "not ready", "it becomes ready after the first round of checks")
+
+
+async def scrape(request: web.Request) -> web.Response:
+    """All counts and gauges in the text format of Prometheus."""
+    text = request.app[EXPOSITION].text()
+    return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+async def status(request: web.Request) -> web.Response:
+    """Names, pools, endpoints and processes as they are now."""
+    return reply.tagged(request, node.context(request).node.status())
+
+
+async def part(request: web.Request) -> web.Response:
+    """One part of the status: the last word of the path says which."""
+    word = request.path.rsplit("/", 1)[1]
+    return reply.tagged(request, {word: node.context(request).node.status()[word]})
+
+
+async def explain(request: web.Request) -> web.Response:
+    """Why a name gets the answer that it gets."""
+    asked = request.query
+    name, qtype, client = asked.get("name", ""), asked.get("type", "A"), asked.get("client", "")
+    if not name:
+        raise node.Refused("bad-value", "say which name", "?name=live.example.com")
+    names.wire(name)
+    if not QTYPE.fullmatch(qtype):
+        raise node.Refused("bad-value", f"{qtype[:40]!r} is not a record type", "A, AAAA, CNAME, TXT, TYPE65, ...")
+    if client:
+        _check_client(client)
+    assume = asked.getall("assume", [])
+    if len(assume) > MAX_ASSUMPTIONS or not all(ASSUMPTION.fullmatch(one) for one in assume):
+        raise node.Refused("bad-value", "an assumption is GLOB=down or GLOB=up", f"at most {MAX_ASSUMPTIONS} of them")
+    return reply.ok(node.context(request).node.explain(name, qtype.upper(), client, assume))
+
+
+def _check_client(text: str) -> None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise node.Refused(
+            "bad-value", f"{text[:80]!r} is not an address or a prefix", "192.0.2.1, 192.0.2.0/24"
+        ) from None
+
+
+async def list_events(request: web.Request) -> web.Response:
+    """What happened, oldest first."""
+    here, asked = node.context(request), request.query
+    since = moment(asked.get("since", "0"), here.now())
+    after, limit = whole(asked.get("after", "0")), min(whole(asked.get("limit", str(MAX_EVENTS))), MAX_EVENTS)
+    found = await here.node.events(since, after, limit)
+    return reply.ok({"events": [event_dict(one) for one in found]})
+
+
+async def list_orders(request: web.Request) -> web.Response:
+    """The orders in force."""
+    return reply.ok({"orders": [order_dict(one) for one in await node.context(request).node.orders()]})
+
+
+def event_dict(event: events.Event) -> dict[str, Any]:
+    """Return the shape `event` of the contract."""
+    return asdict(event)
+
+
+def order_dict(view: node.OrderView) -> dict[str, Any]:
+    """Return an order with what it covers; `until` and `safe_at` are null when there is none."""
+    more = {"endpoints": list(view.endpoints), "unconfirmed": list(view.unconfirmed)}
+    return asdict(view.order) | {"until": view.order.until or None, "safe_at": view.safe_at or None} | more
+
+
+def moment(text: str, now: float) -> float:
+    """Return a moment in wall-clock seconds: a number is one, `1h` is that long ago, else ISO 8601."""
+    try:
+        if text.replace(".", "", 1).isdigit():
+            return float(text)
+        if text[:4].isdigit() and "-" in text:
+            found = datetime.datetime.fromisoformat(text)
+            return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
+        return now - units.seconds(text)
+    except (ValueError, OverflowError, errors.UnitError):
+        raise node.Refused(
+            "bad-value", f"{text[:40]!r} is not a moment", "1h, 1700000000, 2026-01-31T12:00:00Z"
+        ) from None
+
+
+def whole(text: str) -> int:
+    """Return a whole number from 0 to 2^53. Raises `Refused`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) < 2**53):
+        raise node.Refused("bad-value", f"{text[:40]!r} is not a whole number")
+    return int(text)

@@ -1,0 +1,90 @@
+"""Plain data or an exception in, a JSON response out: one shape for answers and one for errors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gtm import errors
+from gtm.web import node
+
+LOG = logging.getLogger("gtm.web")
+
+STATUS_OF: dict[node.Code, int] = {
+    "bad-value": 400,
+    "no-match": 404,
+    "no-such-name": 404,
+    "no-such-check": 404,
+    "conflict": 409,
+    "refused": 409,
+    "unavailable": 503,
+}
+HTTP_CODES = {
+    400: ("bad-request", "see /api/v1/openapi.json"),
+    404: ("not-found", "see /api/v1/openapi.json for what there is"),
+    405: ("method-not-allowed", "see /api/v1/openapi.json"),
+    413: ("too-large", "a body has at most 64 KiB"),
+}
+
+
+class Denied(errors.GtmError):
+    """A request that never reaches its handler."""
+
+    def __init__(self, status: int, code: str, message: str, hint: str = "") -> None:
+        self.status, self.code, self.hint = status, code, hint
+        super().__init__(message)
+
+
+def ok(body: Mapping[str, Any], status: int = 200) -> web.Response:
+    """Return `body` as JSON."""
+    return web.Response(body=_bytes(body), status=status, content_type="application/json")
+
+
+def tagged(request: web.Request, body: Mapping[str, Any]) -> web.Response:
+    """Return `body` as JSON with an entity tag, or 304 when the client has it already (RFC 9110 section 13.1.2)."""
+    data = _bytes(body)
+    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    asked = [one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(",")]
+    if tag in asked:
+        return web.Response(status=304, headers={"ETag": tag})
+    return web.Response(body=data, content_type="application/json", headers={"ETag": tag})
+
+
+def error(status: int, code: str, message: str, hint: str = "", **more: Any) -> web.Response:
+    """Return an error in the one shape that errors have; `more` are keys beside `error`."""
+    return ok({"error": {"code": code, "message": message, "hint": hint}, **more}, status)
+
+
+def failure(request: web.Request, wrong: Exception) -> web.Response:
+    """Turn what a handler raised into its response; what nobody meant to raise is logged and stays inside."""
+    if isinstance(wrong, Denied):
+        response = error(wrong.status, wrong.code, str(wrong), wrong.hint)
+        if wrong.status == 401:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="gtm"'
+        if wrong.status in {429, 503}:
+            response.headers["Retry-After"] = "1"
+        return response
+    if isinstance(wrong, node.Refused):
+        return error(STATUS_OF[wrong.code], wrong.code, str(wrong), wrong.hint)
+    if isinstance(wrong, errors.StoreError):
+        return error(503, "store", str(wrong), "answering goes on; orders and history wait for the store")
+    if isinstance(wrong, errors.GtmError):
+        reads = request.method in {"GET", "HEAD"} or isinstance(wrong, ValueError)
+        return error(400 if reads else 409, "bad-value" if reads else "refused", str(wrong))
+    if isinstance(wrong, web.HTTPException):
+        code, hint = HTTP_CODES.get(wrong.status, (f"http-{wrong.status}", ""))
+        response = error(wrong.status, code, f"{request.method} {request.path}: {wrong.reason}", hint)
+        if "Allow" in wrong.headers:
+            response.headers["Allow"] = wrong.headers["Allow"]
+        return response
+    LOG.error("%s %s failed", request.method, request.path, exc_info=wrong)
+    return error(500, "internal", "something went wrong inside; the node's log has it")
+
+
+def _bytes(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
