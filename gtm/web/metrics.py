@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import prometheus_client
-from prometheus_client import core, utils
+from prometheus_client import core
 from prometheus_client import registry as registries
 
 from gtm.web import node
@@ -129,7 +129,7 @@ def _family(metric: Metric, samples: Mapping[tuple[str, ...], float | node.Histo
         for labels, value in samples.items():
             if not isinstance(value, node.Histogram):
                 raise ValueError(f"{name} is a histogram, not a number")
-            buckets = [(utils.floatToGoString(bound), count) for bound, count in value.buckets]
+            buckets = [(repr(float(bound)), count) for bound, count in value.buckets]
             histogram.add_metric(labels, [*buckets, ("+Inf", value.count)], value.sum)
         return histogram
     family: core.CounterMetricFamily | core.GaugeMetricFamily
