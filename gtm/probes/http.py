@@ -1,0 +1,94 @@
+"""An HTTP check in, status, headers, body, JSON values and timings out (RFC 9110)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from gtm import model
+from gtm.probes import dial, fetch, prober
+
+KIND = model.Kind(
+    name="http",
+    doc="one HTTP or HTTPS request to the endpoint's address; redirects are judged, not followed",
+    options=(
+        dial.HOST,
+        dial.TLS,
+        model.Option("path", "path", "path and query to ask for", "/", fills=True),
+        model.Option("method", "choice", "request method", "GET", choices=("GET", "HEAD", "POST", "PUT", "OPTIONS")),
+        model.Option("headers", "headers", "headers to send beside Host and User-Agent", fills=True),
+        model.Option("body", "text", "body to send", "", fills=True),
+        # semantics G6
+        model.Option("max_bytes", "bytes", "how much of the body is read, before and after decompression", 256 * 1024),
+    ),
+    measures=(
+        fetch.STATUS,
+        fetch.HEADER,
+        model.Measure("body", "text", "the body's text, up to max_bytes"),
+        model.Measure("body.bytes", "bytes", "length of the decompressed body, up to max_bytes"),
+        model.Measure(
+            "json.*", "text", "a value in a JSON body by its dotted path, as in `json.load.cpu`, `json.nodes.0.ok`"
+        ),
+        dial.TIME_CONNECT,
+        dial.TIME_TLS,
+        fetch.TIME_FIRST_BYTE,
+        prober.TIME_TOTAL,
+        dial.DAYS_LEFT,
+    ),
+    expect=("status in 200..299",),
+    port=80,
+    tls_port=443,
+)
+
+
+async def look(trial: prober.Trial) -> str:
+    """Ask once, and measure what the conditions mention."""
+    headers = trial.option("headers")
+    async with fetch.visit(trial) as visit:
+        page = await visit.get(
+            trial.text("path"),
+            trial.number("max_bytes"),
+            method=trial.text("method"),
+            headers=headers if isinstance(headers, Mapping) else None,
+            body=trial.text("body"),
+        )
+    trial.measures["status"] = page.status
+    trial.measures["body.bytes"] = len(page.body)
+    asked = trial.asked()
+    for name in asked:
+        if name.startswith("header.") and name[7:] in page.headers:
+            trial.measures[name] = page.headers[name[7:]]
+    if "body" in asked:
+        trial.measures["body"] = page.body.decode("utf-8", "replace")
+    paths = [name[5:] for name in asked if name.startswith("json.")]
+    if paths:
+        whole = _parsed(page)
+        for path in paths:
+            value = _at(whole, path)
+            if value is not None:
+                trial.measures[f"json.{path}"] = value
+    location = page.headers.get("Location", "") if 300 <= page.status < 400 else ""
+    return f"redirects to {location[:200]}" if location else ""
+
+
+def _parsed(page: fetch.Page) -> object:
+    if page.cut:
+        raise prober.Failed(f"the body is longer than the {len(page.body)} bytes that are read, so no whole JSON")
+    try:
+        return json.loads(page.body)
+    except (ValueError, RecursionError):
+        raise prober.Failed(f"the body is not JSON (status {page.status})") from None
+
+
+def _at(value: object, path: str) -> model.Value | None:
+    """Return what stands at a dotted path: plain values as they are, lists and mappings as JSON text."""
+    for step in path.split("."):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return json.dumps(value)
