@@ -1,0 +1,144 @@
+"""One pool's members and their verdicts in, who of them may serve and whether the pool is usable out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gtm import model, seen
+from gtm.steer import ring
+
+Judge = Callable[[model.Pool, str, model.Family], seen.Verdict]
+BALANCES_BY_WEIGHT = {"weighted", "sticky", "nearest"}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One member as it stands: what it would answer, its verdict, and its effective weight (B10)."""
+
+    member: model.Member
+    answer: seen.Answer
+    site: str
+    verdict: seen.Verdict
+    weight: float
+    known: bool  # up as far as is known; before the first round is judged everybody counts so (A1)
+    unsure: bool  # never judged yet
+
+    def counts(self, held: bool) -> bool:
+        """Say whether it may serve; `held` lets in those that wait for failback or flap hold-down."""
+        return (self.known or self.unsure) and (held or not self.verdict.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """A pool's members that can be answered in one family."""
+
+    pool: model.Pool
+    people: tuple[Person, ...]
+
+    def up(self, held: bool) -> list[Person]:
+        """Return who may serve."""
+        return [person for person in self.people if person.counts(held)]
+
+    def need(self) -> tuple[float, bool]:
+        """Return what `min_up` asks for (B3), and whether it is counted in weight instead of heads.
+
+        Never more than the pool has in this family: a pool of three with one IPv6 address can do with that one.
+        """
+        if self.pool.min_up:
+            return min(self.pool.min_up, len(self.people)), False
+        total = sum(person.member.weight for person in self.people)
+        if not total:  # nothing but standbys: heads instead
+            return max(1, _ceil(self.pool.min_up_share * len(self.people))), False
+        return _ceil(self.pool.min_up_share * total), True
+
+    def usable(self, held: bool) -> bool:
+        """Say whether enough members may serve."""
+        up = self.up(held)
+        need, by_weight = self.need()
+        have = sum(person.member.weight for person in up) if by_weight else len(up)
+        return bool(up) and have >= need
+
+    def serving(self, held: bool) -> list[Person]:
+        """Return who serves: known before unsure (A1), then the lowest tier (B3), then standbys last (B2)."""
+        up = self.up(held)
+        best = [person for person in up if person.known] or up
+        tier = min((person.member.tier for person in best), default=0)
+        best = [person for person in best if person.member.tier == tier]
+        return [person for person in best if person.weight > 0] or best
+
+    def turns(self, held: bool) -> list[Person]:
+        """Return those whose change could change what is served from this usable pool (D1)."""
+        serving = self.serving(held)
+        if self.pool.min_up != 1:
+            return list(self.people)
+        tier = max(person.member.tier for person in serving)
+        standby = all(person.weight <= 0 for person in serving)
+        return [person for person in self.people if person.member.tier <= tier and (standby or person.weight > 0)]
+
+    def tried(self, held: bool, usable: bool) -> seen.Tried:
+        """Return this pool as `explain` shows it."""
+        views = tuple(
+            seen.MemberView(
+                person.member.endpoint,
+                person.counts(held),
+                person.verdict.state,
+                round(person.weight, 3),
+                person.verdict.why,
+                person.verdict.order,
+                person.verdict.held,
+            )
+            for person in self.people
+        )
+        return seen.Tried(self.pool.name, usable, self._reason(held), views)
+
+    def _reason(self, held: bool) -> str:
+        up = len(self.up(held))
+        text = f"{up} of {len(self.people)} up"
+        need, by_weight = self.need()
+        if up and not self.usable(held):
+            text += f", needs {self.pool.min_up_share:.0%} of weight" if by_weight else f", needs {need:g}"
+        waiting = len(self.up(True)) - up
+        return f"{text}, {waiting} held" if waiting else text
+
+
+def read(
+    pool: model.Pool, family: model.Family, endpoints: Mapping[str, model.Endpoint], judge: Judge, judged: bool
+) -> Roster:
+    """Return the members of `pool` that have an answer in `family`; a host name (CNAME) answers in every family."""
+    people = []
+    for member in pool.members:
+        endpoint = endpoints[member.endpoint]
+        of: model.Family = "cname" if endpoint.hostname else family
+        value = endpoint.answer(of)
+        if not value:
+            continue
+        verdict = judge(pool, endpoint.name, of)
+        unknown = verdict.state == "unknown" and verdict.order != "up"
+        known = (verdict.eligible and not unknown) or (unknown and not judged)
+        # `round-robin` and `all` ignore configured weights, but not an operator's order or a slow start (B8, B10).
+        base = member.weight if pool.balance in BALANCES_BY_WEIGHT else min(member.weight, 1)
+        people.append(
+            Person(
+                member=member,
+                answer=seen.Answer(endpoint.name, of, value),
+                site=endpoint.site,
+                verdict=verdict,
+                weight=base * verdict.weight_factor,
+                known=(known or verdict.held) and not verdict.barred,
+                unsure=unknown and not verdict.barred,
+            )
+        )
+    return Roster(pool, tuple(people))
+
+
+def seats(people: Sequence[Person], equal: bool = False) -> tuple[ring.Seat, ...]:
+    """Return people as seats of a ring; standbys (weight 0) among themselves share alike, as all do if `equal`."""
+    flat = equal or all(person.weight <= 0 for person in people)
+    return tuple(ring.Seat(person.answer, 1.0 if flat else person.weight, person.site) for person in people)
+
+
+def _ceil(number: float) -> int:
+    """Round up, but not because 0.1 x 30 is a hair above 3."""
+    return math.ceil(number - 1e-9)

@@ -1,0 +1,226 @@
+"""A policy, an audience and a family in, the decision out: the ladder of pools, tiers and last resorts (section B)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gtm import model, seen
+from gtm.steer import audience as audiences
+from gtm.steer import ring, roster, ttl
+
+OTHER: Mapping[model.Family, model.Family] = {"ipv4": "ipv6", "ipv6": "ipv4"}
+SERVFAIL = 2  # RFC 1035 section 4.1.1
+# An EDE text travels in every explained answer and must leave room for records in 1232 bytes.
+WHY_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What one call of `decide` is about."""
+
+    policy: model.Policy
+    audience: audiences.Audience
+    pools: Mapping[str, model.Pool]
+    endpoints: Mapping[str, model.Endpoint]
+    verdict: roster.Judge
+    judged: bool
+    shared_key: bytes
+
+    def rosters(self, family: model.Family) -> list[roster.Roster]:
+        """Return the rule's pools in order, each with its members of `family`."""
+        names = self.policy.rules[self.audience.rule].pools
+        return [
+            roster.read(self.pools[name], family, self.endpoints, self.verdict, self.judged)
+            for name in dict.fromkeys(names)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where the walk down the ladder ended: who serves (nobody: NODATA), from which pool, on which rung."""
+
+    rung: model.Rung
+    pool: str
+    tried: tuple[seen.Tried, ...]
+    serving: tuple[roster.Person, ...] = ()
+    fixed: tuple[seen.Answer, ...] = ()  # last resort: answers that belong to no member
+    rcode: int = 0
+    watched: tuple[roster.Person, ...] = ()  # whose change could change this (D1)
+    note: str = ""
+
+
+def decide(
+    policy: model.Policy,
+    audience: audiences.Audience,
+    family: model.Family,
+    *,
+    pools: Mapping[str, model.Pool],
+    endpoints: Mapping[str, model.Endpoint],
+    verdict: roster.Judge,
+    judged: bool,
+    shared_key: bytes,
+) -> seen.Decision:
+    """Return what `policy` answers to `audience` in `family` (`cname`: every type but A and AAAA), by B1 to B11.
+
+    `verdict` says what each member of a pool is worth (a host name is asked about in family `cname`), `judged`
+    whether the first round of checks is through (A1). The same arguments always give the same decision.
+    """
+    case = _Case(policy, audience, pools, endpoints, verdict, judged, shared_key)
+    if family != "cname":
+        return _fill(case, _walk(case, family))
+    return _fill(case, _other_types(case))
+
+
+def _walk(case: _Case, family: model.Family) -> _Found:
+    """Walk down the ladder for one address family (B3, B4, B6, B11)."""
+    mine, other = case.rosters(family), case.rosters(OTHER[family])
+    if not any(one.people for one in mine):
+        return _nodata(case, family, mine, other)
+    for held in (False, True):  # who waits for failback is used before anything worse (B11)
+        for at, one in enumerate(mine):
+            rung: model.Rung = "fallback" if at else "first"
+            if one.people and one.usable(held):
+                tried = *(past.tried(held, usable=False) for past in mine[:at]), one.tried(held, usable=True)
+                watched = *_everybody(mine[:at]), *one.turns(held)
+                return _Found(rung, one.pool.name, tried, tuple(one.serving(held)), watched=watched)
+            if not one.people and other[at].people and other[at].usable(held):
+                # This pool serves its clients in the other family alone; a later pool's addresses would part them.
+                tried = tuple(past.tried(held, usable=False) for past in mine[:at])
+                watched = *_everybody(mine[:at]), *other[at].turns(held)
+                return _Found(rung, one.pool.name, tried, watched=watched, note=f"no {family} address")
+    tried = tuple(one.tried(held=True, usable=False) for one in mine)
+    watched = tuple(_everybody(mine))
+    for held in (False, True):
+        for one in mine:
+            if one.up(held):
+                return _Found("degraded", one.pool.name, tried, tuple(one.serving(held)), watched=watched)
+    if any(one.up(held=True) for one in other):
+        return _nodata(case, family, mine, other)
+    return _last_resort(case, family, mine, tried)
+
+
+def _nodata(case: _Case, family: model.Family, mine: Sequence[roster.Roster], other: Sequence[roster.Roster]) -> _Found:
+    """Answer NODATA so that clients use the other family (B6); where the name stands is what that family says."""
+    watched = (*_everybody(mine), *_everybody(other))
+    if not any(one.people for one in other):
+        return _Found("first", "", (), note="no members")
+    there = _walk(case, OTHER[family])
+    has_some = any(one.people for one in mine)
+    note = f"all {family} members down, {OTHER[family]} lives" if has_some else f"no {family} address"
+    tried = tuple(one.tried(held=True, usable=False) for one in mine) if has_some else ()
+    return _Found(there.rung, there.pool, tried, watched=watched, note=note)
+
+
+def _last_resort(
+    case: _Case, family: model.Family, mine: Sequence[roster.Roster], tried: tuple[seen.Tried, ...]
+) -> _Found:
+    """Answer `when_all_down` (B4); who is drained or forced down stays out of this too (B5)."""
+    wanted = case.policy.when_all_down
+    note = f"last resort {wanted.kind}"
+    found = _Found("last_resort", "", tried, watched=tuple(_everybody(mine)), note=note)
+    if wanted.kind == "serve-all":
+        for one in mine:
+            left = tuple(person for person in one.people if not person.verdict.barred)
+            if left:
+                return replace(found, pool=one.pool.name, serving=left, note=f"{note} of {one.pool.name}")
+        return found
+    if wanted.kind == "servfail":
+        return replace(found, rcode=SERVFAIL)
+    if wanted.kind == "address":
+        of_family = [one for one in wanted.addresses if (":" in one) == (family == "ipv6")]
+        return replace(found, fixed=tuple(seen.Answer("", family, one) for one in of_family))
+    if wanted.kind == "cname":
+        return replace(found, fixed=(seen.Answer("", "cname", wanted.cname),))
+    return found
+
+
+def _other_types(case: _Case) -> _Found:
+    """Decide for every type but A and AAAA: a CNAME where all that is served is one, else NODATA (RFC 1034 3.6.2)."""
+    both = (_walk(case, "ipv4"), _walk(case, "ipv6"))
+    shown = next((found for found in both if found.serving or found.fixed), both[0])
+    served = [person.answer for found in both for person in found.serving]
+    served += [answer for found in both for answer in found.fixed]
+    if served and all(answer.family == "cname" for answer in served):
+        return shown
+    only_names = all(person.answer.family == "cname" for of in both for person in of.watched)
+    rcode = shown.rcode if only_names else 0  # a name that has only addresses never had other types: NODATA
+    return replace(shown, serving=(), fixed=(), rcode=rcode, note=shown.note or "no such type")
+
+
+def _everybody(rosters: Iterable[roster.Roster]) -> list[roster.Person]:
+    return [person for one in rosters for person in one.people]
+
+
+def _fill(case: _Case, found: _Found) -> seen.Decision:
+    """Turn where the walk ended into a decision: ring, TTL, and the line that says why."""
+    policy = case.policy
+    ttl_s = ttl.seconds(
+        (person.verdict for person in found.watched),
+        low_s=policy.ttl_min_s,
+        high_s=policy.ttl_max_s,
+        judged=case.judged,
+    )
+    turn = _turn(case, found)
+    return seen.Decision(
+        rule=case.audience.rule + 1,
+        rung=found.rung,
+        pool=found.pool,
+        tried=found.tried,
+        replies=turn.replies,
+        slots=turn.slots,
+        ttl_s=ttl_s,
+        sticky=_sticky(case) if turn.replies else None,
+        rcode=found.rcode,
+        why=_why(case, found, ttl_s),
+    )
+
+
+def _turn(case: _Case, found: _Found) -> ring.Turn:
+    if found.fixed:
+        fixed = tuple(ring.Seat(answer, 1.0) for answer in found.fixed)
+        return ring.exact((fixed,), ring.MAX_ANSWERS)
+    if not found.serving:
+        return ring.Turn()
+    pool = case.pools[found.pool]
+    answers = ring.MAX_ANSWERS if pool.balance == "all" else min(pool.answers, ring.MAX_ANSWERS)
+    if found.rung == "last_resort":
+        return ring.exact((roster.seats(found.serving, equal=True),), answers)
+    seats = roster.seats(found.serving)
+    if pool.balance == "sticky":
+        return ring.sticky(seats, answers, case.shared_key)
+    near = case.audience.near.get(pool.name) if pool.balance == "nearest" else None
+    if near is None:  # also a client whose place is unknown: as `weighted` (B8)
+        return ring.exact((seats,), answers)
+    bands = (tuple(seat for seat in seats if seat.site in sites) for sites in near)
+    return ring.exact(tuple(band for band in bands if band), answers)
+
+
+def _sticky(case: _Case) -> tuple[int, int] | None:
+    """Return the client prefix that this rule's rings are drawn by, or None to draw in turn.
+
+    A rule with a sticky pool draws *every* ring by prefix, on every rung of the ladder, and by the shortest of its
+    pools' prefixes: the ECS scope follows it, and must not change because health changed (C7).
+    """
+    names = case.policy.rules[case.audience.rule].pools
+    masks = [case.pools[name].sticky for name in names if case.pools[name].balance == "sticky"]
+    return (min(v4 for v4, _ in masks), min(v6 for _, v6 in masks)) if masks else None
+
+
+def _why(case: _Case, found: _Found, ttl_s: int) -> str:
+    """Return the line for EDE and events: `rule 2; pool edge-us; edge-eu failed: 0 of 3 up; ttl 5`."""
+    head = [f"rule {case.audience.rule + 1}"]
+    if found.note:
+        head.append(found.note)
+    elif found.pool:
+        head.append(f"pool {found.pool} degraded" if found.rung == "degraded" else f"pool {found.pool}")
+    if not case.judged:
+        head.append("not judged yet")
+    tail = [f"ttl {ttl_s}"] if found.serving or found.fixed else []
+    failed = [f"{one.pool} failed: {one.reason}" for one in found.tried if not one.usable]
+    for kept in range(len(failed), -1, -1):
+        more = [f"{len(failed) - kept} more failed"] if kept < len(failed) else []
+        line = "; ".join(head + failed[:kept] + more + tail)
+        if len(line.encode()) <= WHY_BYTES:
+            break
+    return line.encode()[:WHY_BYTES].decode(errors="ignore")
