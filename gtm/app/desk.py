@@ -1,0 +1,181 @@
+"""What the web asks of a node, answered: implements `gtm.web.node.WebNode` over a running control process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gtm import __version__, app, errors, events, model, seen, view
+from gtm.app import gauges
+from gtm.app import node as nodes
+from gtm.config import plan, show
+from gtm.health import orders as targets
+from gtm.probes import push
+from gtm.web import auth
+from gtm.web import node as desk
+
+# An order is confirmed when every worker has swapped; that takes some tens of milliseconds, or a worker is hung.
+CONFIRM_S = 2.0
+
+
+class Desk:
+    """The control process as the web sees it."""
+
+    def __init__(self, node: nodes.Node, path: str) -> None:
+        self.node = node
+        self.path = path
+        self.web_listen = ""
+        self._safe_at: dict[str, float] = {}
+        self._reloading = asyncio.Lock()
+        self._credentials: Sequence[desk.Credential] = ()
+        self._read_secrets()
+
+    def _read_secrets(self) -> None:
+        self._credentials, troubles = auth.credentials(self.node.snapshot.web.tokens, os.environ)
+        for trouble in troubles:
+            self.node.happened("config", self.path, "", "unusable", trouble)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def status(self) -> Mapping[str, Any]:
+        """Return the shape `status` of the interface contract."""
+        node, mind = self.node, self.node.brain
+        return {
+            "node": node.snapshot.node,
+            "version": __version__,
+            "revision": mind.revision,
+            "digest": node.snapshot.digest,
+            "judged": mind.judged(),
+            "guard": "tripped" if mind.health.guard_tripped else "",
+            "listen": {
+                "dns": [str(model.Listen(host, port)) for host, port in node.bound.listen],
+                "web": self.web_listen,
+            },
+            "processes": [{"role": role, "pid": pid} for role, pid in node.processes],
+            "names": view.names_view(mind),
+            "pools": view.pools_view(mind),
+            "endpoints": view.endpoints_view(mind, time.monotonic()),
+            "config": {"accepted": node.config_accepted, "at": node.config_at, "trouble": node.config_trouble},
+            "geo": {"built_at": node.atlas.built_at(), "troubles": list(node.atlas.troubles)},
+        }
+
+    def explain(self, name: str, qtype: str, client: str, assume: Sequence[str]) -> Mapping[str, Any]:
+        """Return the shape `explain`."""
+        try:
+            return view.explain_name(
+                self.node.brain, time.monotonic(), name=name, qtype=qtype, client=client, assume=assume,
+                place=self.node.atlas.place(client),
+            )  # fmt: skip
+        except errors.GtmError as error:
+            raise desk.Refused("bad-value", str(error)) from None
+
+    def ready(self) -> tuple[bool, str]:
+        """Say whether DNS is answered from a judged table."""
+        if not self.node.brain.judged():
+            return False, "the first round of health checks has not ended"
+        if not self.node.answering():
+            return False, "not every worker has the table yet"
+        return True, "answering from a judged table"
+
+    def metrics(self) -> desk.Metrics:
+        """Return all counts and gauges as they are now."""
+        return gauges.collect(self.node)
+
+    def credentials(self) -> Sequence[desk.Credential]:
+        """Return the tokens of the configuration in force."""
+        return self._credentials
+
+    def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
+        """Call `tell` with every event from now on; return what ends that."""
+        self.node.listeners.add(tell)
+        return lambda: self.node.listeners.discard(tell)
+
+    async def events(self, since: float, after_id: int, limit: int) -> Sequence[events.Event]:
+        """Return the newest `limit` events, oldest first."""
+        return await self.node.store.events(since, after_id, limit)
+
+    # --- orders ----------------------------------------------------------------------------------------------------
+
+    async def orders(self) -> Sequence[desk.OrderView]:
+        """Return the orders in force."""
+        now = time.time()
+        return [self._shown(order) for order in self.node.brain.orders if not order.until or order.until > now]
+
+    def _shown(self, order: seen.Override) -> desk.OrderView:
+        covered = tuple(sorted(targets.matching(order.target, self.node.snapshot)))
+        return desk.OrderView(order, covered, self._safe_at.get(order.id, 0.0))
+
+    async def put_order(self, order: seen.Override) -> desk.OrderView:
+        """Keep an order and wait until it is answered; refuse one that matches nothing."""
+        covered = targets.matching(order.target, self.node.snapshot)
+        if not covered:
+            raise desk.Refused("no-match", f"{order.target!r} matches no endpoint", "see `gtm status` for the names")
+        if not order.id:
+            order = replace(order, id=uuid.uuid4().hex[:12])
+        longest_s = view.longest_ttl_s(self.node.brain, covered)
+        await self.node.store.put_order(order)
+        await self.node.orders_changed()
+        confirmed = await self.node.settled(CONFIRM_S)
+        if order.order in {"drain", "down"}:
+            self._safe_at[order.id] = time.time() + longest_s  # semantics D3: last old answer plus its TTL
+        return replace(self._shown(order), unconfirmed=() if confirmed else (self.node.snapshot.node,))
+
+    async def drop_order(self, which: str, by: str) -> desk.Released:
+        """Release an order by id, or all orders and latches of a target."""
+        in_force = await self.node.store.orders()
+        matched = tuple(order.id for order in in_force if which in {order.id, order.target})
+        for order_id in matched:
+            await self.node.store.drop_order(order_id)
+            self._safe_at.pop(order_id, None)
+        covered = targets.matching(which, self.node.snapshot)
+        if not matched and not covered:
+            raise desk.Refused("no-match", f"{which!r} is no order and matches no endpoint", "see `gtm orders`")
+        if covered:
+            self.node.happened("order", which, "", "released", f"by {by}")
+        await self.node.orders_changed(released=(which,) if covered else ())
+        await self.node.settled(CONFIRM_S)
+        return desk.Released(matched, tuple(sorted(covered)))
+
+    # --- changing --------------------------------------------------------------------------------------------------
+
+    async def reload(self, yes: bool, by: str) -> desk.Reloaded:
+        """Read the configuration again and take it, unless it has problems or its plan needs a yes."""
+        async with self._reloading:
+            loaded = await asyncio.to_thread(app.load_configuration, self.path)
+            found = show.as_json(loaded.problems)
+            if loaded.snapshot is None:
+                self._refused(f"{sum(one.severity == 'error' for one in loaded.problems)} errors; the old one stays", by)
+                return desk.Reloaded(False, problems=found, text=app.refused_text(loaded))
+            planned = plan.compare(self.node.snapshot, loaded.snapshot)
+            if planned.needs_yes and not yes:
+                self._refused("the plan moves more than half of all answers or empties a name: it needs --yes", by)
+                return desk.Reloaded(False, planned.lines, needs_yes=True, problems=found)
+            before = self.node.snapshot.digest
+            await self.node.take(loaded.snapshot)
+            self._read_secrets()
+            self.node.config_accepted, self.node.config_at, self.node.config_trouble = True, time.time(), ""
+            after = loaded.snapshot.digest
+            self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")
+            await self.node.settled(CONFIRM_S)
+            return desk.Reloaded(True, planned.lines, problems=found, digest=after)
+
+    def _refused(self, why: str, by: str) -> None:
+        self.node.config_accepted, self.node.config_trouble = False, why
+        self.node.happened("config", self.path, "", "refused", f"{why} (reload by {by})")
+
+    async def push(self, profile: str, endpoint: str, news: desk.Push) -> None:
+        """Take pushed news for every family and name of a check."""
+        snapshot = self.node.snapshot
+        keys = [key for key in snapshot.checks if key.profile == profile and key.endpoint == endpoint]
+        if not keys or snapshot.profiles[profile].kind != "push":
+            raise desk.Refused("no-such-check", f"{profile!r} is no push check of {endpoint!r}")
+        payload = {"ok": news.ok, "reason": news.reason, "valid_for_s": news.valid_for_s, "measures": dict(news.measures)}
+        for key in keys:
+            result = push.result(snapshot.checks[key], payload, snapshot.node, time.monotonic())
+            self.node.delivered(result)
+

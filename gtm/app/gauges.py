@@ -1,0 +1,61 @@
+"""A running control process in, every metric of the interface contract out, as plain numbers."""
+
+from __future__ import annotations
+
+import time
+
+from gtm import __version__, view
+from gtm.app import node as nodes
+from gtm.web import node as desk
+
+# What the workers count, by the metric that shows it.
+COUNTED = {
+    "queries": "dns_queries_total",
+    "responses": "dns_responses_total",
+    "dropped": "dns_dropped_total",
+    "truncated": "dns_truncated_total",
+    "steered": "steered_answers_total",
+    "answers": "answers_total",
+    "places": "answers_by_place_total",
+    "events": "events_total",
+}
+
+
+def collect(node: nodes.Node) -> desk.Metrics:
+    """Return all counts and gauges as they are now."""
+    mind, now, wall = node.brain, time.monotonic(), time.time()
+    found: dict[str, desk.Samples] = {
+        metric: {labels: float(count) for labels, count in node.counts[kind].items()}
+        for kind, metric in COUNTED.items()
+    }
+    endpoints, pools = view.endpoints_view(mind, now), view.pools_view(mind)
+    up = {"up": 1.0, "down": 0.0, "unknown": float("nan")}
+    found["endpoint_up"] = {(one["endpoint"], one["family"]): up[one["state"]] for one in endpoints}
+    found["endpoint_weight"] = {(one["endpoint"], one["family"]): float(one["weight"]) for one in endpoints}
+    found["pool_up"] = {(one["pool"],): float(one["usable"]) for one in pools}
+    found["pool_members_up"] = {(one["pool"],): float(one["up"]) for one in pools}
+    found["probe_duration_seconds"] = {(kind,): meter.histogram() for kind, meter in node.probe_times.items()}
+    found["probes_total"] = {labels: float(count) for labels, count in node.probe_counts.items()}
+    found["probe_lag_seconds"] = {(): node.runner.lag_s}
+    found["check_measure"] = {
+        (key.profile, "/".join(part for part in key[1:] if part), name): float(value)
+        for key, measures in node.measures.items()
+        for name, value in measures.items()
+        if isinstance(value, (int, float))
+    }
+    found["failover_seconds"] = {(): node.failovers.histogram()}
+    found["config_reload_success"] = {(): float(node.config_accepted)}
+    found["config_last_reload_timestamp_seconds"] = {(): node.config_at}
+    found["orders_active"] = {(): float(sum(1 for one in mind.orders if not one.until or one.until > wall))}
+    found["worker_restarts_total"] = {(): float(node.restarts.get("worker", 0))}
+    found["worker_alive"] = {
+        (str(at),): float(pid > 0)
+        for at, pid in enumerate(pid for role, pid in node.processes if role == "worker")
+    }
+    found["table_revision"] = {(): float(mind.revision)}
+    found["geo_database_age_seconds"] = {(path,): wall - at for path, at in node.atlas.built_at().items()}
+    found["store_up"] = {(): float(node.store_works)}
+    found["guard_active"] = {(): float(mind.health.guard_tripped)}
+    found["ready"] = {(): float(mind.judged() and node.answering())}
+    found["build_info"] = {(__version__,): 1.0}
+    return found

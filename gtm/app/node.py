@@ -1,0 +1,331 @@
+"""A configuration file and a link to the workers come in; a running control process goes out.
+
+Carries changes into the brain and effects out of it. Nothing is decided here; what fails here is said and does not
+stop the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from gtm import __version__ as version
+from gtm import brain, errors, events, model, probes, seen, table
+from gtm.app import geography, meter
+from gtm.probes import runner
+from gtm.serve import links as linking
+from gtm.store import memory, open_store
+from gtm.wire import pack
+
+log = logging.getLogger("gtm")
+
+# How long a control process that finds answering workers waits for its own first judgement before it gives them a
+# table: longer than the engine's bounded warm-up, so that this bound is never the one that decides.
+HOLD_BACK_S = 15.0
+# The line for systemd is made anew at most this often: it counts all endpoints.
+STATUS_S = 1.0
+# Events wait for the store in this queue; when it is stuck, the oldest go, and are counted.
+MOST_WAITING_EVENTS = 10_000
+
+
+class Node:
+    """The control process of one nameserver."""
+
+    def __init__(self, snapshot: model.Snapshot) -> None:
+        self.snapshot = snapshot
+        self.link = linking.Links.from_environment(
+            on_counts=self._counted, on_swapped=self._acknowledged, on_supervisor=self._told
+        )
+        self.bound = linking.Bound((), 0, 0)
+        self.processes: tuple[tuple[str, int], ...] = ()
+        self.restarts: Mapping[str, int] = {}
+        self.on_reload: Callable[[], None] = lambda: None
+        self.store = open_store(snapshot.store)
+        self.atlas = geography.Atlas()
+        self.runner = runner.Runner(probes.KINDS, vantage=snapshot.node, deliver=self.delivered)
+        self.brain: brain.Brain
+        self.counts: dict[str, collections.Counter[tuple[str, ...]]] = collections.defaultdict(collections.Counter)
+        self.probe_counts: collections.Counter[tuple[str, ...]] = collections.Counter()
+        self.probe_times: dict[str, meter.Meter] = collections.defaultdict(meter.Meter)
+        self.measures: dict[model.CheckKey, dict[str, model.Value]] = {}
+        self.failovers = meter.Meter()
+        self.store_works = True
+        self.config_accepted, self.config_at = True, time.time()
+        self.config_trouble = ""
+        self.lost_events = 0
+        self.listeners: set[Callable[[events.Event], None]] = set()
+        self.stopping = asyncio.Event()
+        self._events: collections.deque[events.Event] = collections.deque(maxlen=MOST_WAITING_EVENTS)
+        self._news = asyncio.Event()
+        self._swapped = asyncio.Condition()
+        self._published = 0
+        self._falls: collections.deque[tuple[int, float]] = collections.deque(maxlen=1000)
+        self._holding_back_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._holder: asyncio.TimerHandle | None = None
+        self._status: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the sockets, remember, look at the world, and begin; the workers have a table soon after this returns."""
+        dns = self.snapshot.dns
+        self.bound = await self.link.open(
+            listen=[(one.host, one.port) for one in dns.listen],
+            workers=dns.workers or os.cpu_count() or 1,
+            tcp=(dns.tcp_connections, dns.tcp_per_client, dns.tcp_idle_s),
+            rate_limit=dns.rate_limit,
+        )
+        remembered, orders = await self._recall()
+        self.atlas = geography.Atlas.open(self.snapshot)
+        networks = await asyncio.to_thread(self.atlas.networks, self.snapshot)
+        now, wall = time.monotonic(), time.time()
+        self.brain = brain.Brain(
+            self.snapshot.node,
+            dice=random.random,  # spreads probes; nothing secret
+            # Above what the workers answer from already, if an earlier control process gave it to them (semantics G1).
+            first_revision=self.bound.revision,
+            remembered={key: (status, wall - at, reason) for key, (status, at, reason) in remembered.items()},
+        )
+        if self.bound.revision:
+            self._holding_back_until = now + HOLD_BACK_S
+        self._spawn(self._keep_events())
+        self.happened("node", self.snapshot.node, "", "started", f"version {version}, {self.snapshot.digest[:12]}")
+        self._say_troubles()
+        self.feed(events.ConfigCame(self.snapshot, networks))
+        self.feed(events.StoreChanged(orders))
+
+    async def stop(self) -> None:
+        """Write down what is to be remembered, and let go."""
+        self.stopping.set()
+        for timer in (self._timer, self._holder, self._status):
+            if timer is not None:
+                timer.cancel()
+        await self.runner.close()
+        self.happened("node", self.snapshot.node, "started", "stopped", "asked to")
+        try:
+            await self.store.remember(self.brain.remembered(time.monotonic()))
+        except errors.StoreError as error:
+            log.error("health could not be kept for the next start: %s", error)
+        self._news.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.store.close()
+        self.link.close()
+
+    async def _recall(self) -> tuple[brain.Remembered, tuple[seen.Override, ...]]:
+        try:
+            await self.store.open()
+            return await self.store.health(), await self.store.orders()
+        except errors.StoreError as error:
+            # Answering does not need the store (semantics G5): go on in memory, and say so loudly.
+            log.error("the store cannot be used, nothing will be remembered: %s", error)
+            self.store = memory.MemoryStore()
+            await self.store.open()
+            self.happened("store", self.snapshot.store, "", "unusable", str(error))
+            return {}, ()
+
+    # --- changes in ------------------------------------------------------------------------------------------------
+
+    def feed(self, change: events.Change) -> None:
+        """Give the brain one change, and do what it wants."""
+        self.brain.wall_offset_s = time.time() - time.monotonic()
+        self.brain.feed(change, time.monotonic())
+        self._carry_out()
+
+    def delivered(self, result: seen.ProbeResult) -> None:
+        check = self.snapshot.checks.get(result.check)
+        if check is None:
+            return  # a reload took the check away while it ran
+        word = {True: "ok", False: "failed", None: "could_not_run"}[result.ok]
+        self.probe_counts[(check.profile.kind, word)] += 1
+        self.probe_times[check.profile.kind].add(result.took_ms / 1000)
+        self.measures[result.check] = dict(result.measures)
+        self.feed(events.ProbeCame(result))
+
+    async def orders_changed(self, released: tuple[str, ...] = ()) -> None:
+        """Give the brain the orders as the store has them."""
+        self.feed(events.StoreChanged(await self.store.orders(), released))
+
+    async def take(self, snapshot: model.Snapshot) -> None:
+        """Put an accepted configuration in force."""
+        atlas = geography.Atlas.open(snapshot)
+        networks = await asyncio.to_thread(atlas.networks, snapshot)
+        self.snapshot, self.atlas = snapshot, atlas
+        self.runner.keep(snapshot.checks)
+        self.measures = {key: value for key, value in self.measures.items() if key in snapshot.checks}
+        self.feed(events.ConfigCame(snapshot, networks))
+        self._say_troubles()
+
+    def _say_troubles(self) -> None:
+        for trouble in self.atlas.troubles:
+            self.happened("geo", "database", "", "unusable", trouble)
+
+    def happened(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
+        """Say that something happened that the brain does not know of."""
+        self._emit(events.Event(time.time(), kind, subject, before, after, cause))
+
+    # --- effects out -----------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.brain.wall_offset_s = time.time() - time.monotonic()
+        self.brain.wake(time.monotonic())
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        for effect in self.brain.effects():
+            match effect:
+                case events.RunProbe(check):
+                    self.runner.run(check)
+                case events.SwapTable():
+                    self._publish_table()
+                case events.SwapRings(revision, rings, first_bad_s):
+                    self._publish_rings(revision, rings, first_bad_s)
+                case events.Emit(event):
+                    self._emit(event)
+                case events.Remember(states):
+                    self._spawn(self._remember(states))
+        if not self.brain.pending():
+            self._spawn(self._tell_swapped())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        at = self.brain.wake_at()
+        if at is not None and not self.stopping.is_set():
+            self._timer = asyncio.get_running_loop().call_at(at, self._wake)
+
+    def _publish_table(self) -> None:
+        if self._held_back():
+            return
+        whole = self.brain.current_table()
+        self._published = whole.revision
+        self.link.publish_table(pack.pack_table(whole), whole.revision)
+        self._tell_status()
+
+    def _publish_rings(self, revision: int, rings: Mapping[int, table.Ring], first_bad_s: float) -> None:
+        if self._published == 0:
+            self._publish_table()  # held back until now; the whole table has these rings
+            return
+        self._published = revision
+        if first_bad_s:
+            self._falls.append((revision, first_bad_s))
+        self.link.publish_rings(pack.pack_rings(revision, rings), revision)
+        self._tell_status()
+
+    def _held_back(self) -> bool:
+        """Say whether the workers' own table is better than ours: they answer, and we have judged nothing yet."""
+        if self._published or self.brain.judged() or time.monotonic() >= self._holding_back_until:
+            return False
+        if self._holder is None:
+            wait = self._holding_back_until - time.monotonic()
+            self._holder = asyncio.get_running_loop().call_later(wait, self._end_holding_back)
+        return True
+
+    def _end_holding_back(self) -> None:
+        self._holder = None
+        if not self._published:
+            self._publish_table()
+
+    def _tell_status(self) -> None:
+        if self._status is None:
+            self._status = asyncio.get_running_loop().call_later(STATUS_S, self._status_due)
+
+    def _status_due(self) -> None:
+        self._status = None
+        now = time.monotonic()
+        states = [
+            self.brain.health.endpoint_state(name, family, now).state
+            for name, endpoint in self.snapshot.endpoints.items()
+            for family in endpoint.families()
+        ]
+        self.link.status(f"serving {len(self.snapshot.zones)} zones, {states.count('up')} of {len(states)} endpoints up")
+
+    def _emit(self, event: events.Event) -> None:
+        level = logging.WARNING if event.after in {"down", "failed", "tripped", "refused", "unusable"} else logging.INFO
+        log.log(level, "%s %s: %s -> %s (%s)", event.kind, event.subject, event.before, event.after, event.cause)
+        self.counts["events"][(event.kind,)] += 1
+        if len(self._events) == MOST_WAITING_EVENTS:
+            self.lost_events += 1
+        self._events.append(event)
+        self._news.set()
+
+    async def _keep_events(self) -> None:
+        """Write events as they come, and pass them on with their ids."""
+        while not (self.stopping.is_set() and not self._events):
+            await self._news.wait()
+            self._news.clear()
+            batch = list(self._events)
+            self._events.clear()
+            if not batch:
+                continue
+            kept: tuple[events.Event, ...] = tuple(batch)
+            try:
+                kept = await self.store.append(batch)
+                self.store_works = True
+            except errors.StoreError as error:
+                self.store_works = False
+                self.lost_events += len(batch)
+                log.error("%d events could not be kept: %s", len(batch), error)
+            for event in kept:
+                for tell in tuple(self.listeners):
+                    tell(event)
+
+    async def _remember(self, states: brain.Remembered) -> None:
+        try:
+            await self.store.remember(states)
+        except errors.StoreError as error:
+            log.error("health could not be remembered: %s", error)
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- the workers -----------------------------------------------------------------------------------------------
+
+    def _counted(self, worker: int, counts: Mapping[str, Mapping[tuple[str, ...], int]]) -> None:
+        for kind, numbers in counts.items():
+            self.counts[kind].update(numbers)
+
+    def _acknowledged(self, worker: int, revision: int) -> None:
+        while self._falls and self.link.answered_by_all(self._falls[0][0]):
+            self.failovers.add(time.monotonic() - self._falls.popleft()[1])
+        if self.answering():
+            self.link.ready()
+        self._spawn(self._tell_swapped())
+
+    async def _tell_swapped(self) -> None:
+        async with self._swapped:
+            self._swapped.notify_all()
+
+    def answering(self) -> bool:
+        """Say whether every worker answers from the last table that was published."""
+        return self._published > 0 and self.link.answered_by_all(self._published)
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until every worker answers from what the brain makes of all it was fed; say whether they do in time."""
+        try:
+            async with asyncio.timeout(timeout_s), self._swapped:
+                await self._swapped.wait_for(lambda: not self.brain.pending() and self.answering())
+        except TimeoutError:
+            return False
+        return True
+
+    def _told(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Hear the supervisor."""
+        if kind == "reload":
+            self.on_reload()
+        elif kind == "processes":
+            restarts = body["restarts"]
+            for role in ("worker", "control"):
+                if restarts.get(role, 0) > self.restarts.get(role, 0):
+                    self.happened("worker", role, "gone", "restarted", f"{restarts[role]} restarts so far")
+            self.restarts = restarts
+            self.processes = tuple((one["role"], one["pid"]) for one in body["processes"])

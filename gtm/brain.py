@@ -1,0 +1,316 @@
+"""The node's single mind: changes and the time come in, effects come out; it dispatches and does not compute.
+
+Health says what each member is worth (`gtm.health`), steering what each audience gets (`gtm.steer`), the compiler
+what goes over the wire (`gtm.wire`). What is kept here is only what ties them together: which rings a change of one
+endpoint touches, the growing revision (semantics G1), and the last decision of each ring, for people to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from gtm import events, model, seen, table
+from gtm.health import engine
+from gtm.steer import audience, tiers
+from gtm.wire import compile as compiler
+
+# A storm of results is one swap: rings are made this long after the first change (house section 7b).
+GATHER_S = 0.02
+# Remembered health is written at most this often; it is worth five minutes (semantics A1).
+REMEMBER_S = 5.0
+# Keys the sticky hash. A constant, so that every nameserver with the same pools gives a client the same member (B8)
+# and an edit elsewhere in the configuration moves nobody.
+STICKY_KEY = b"gtm sticky ring 1"
+FAMILIES: tuple[model.Family, ...] = ("ipv4", "ipv6", "cname")
+RUNGS: tuple[model.Rung, ...] = ("first", "fallback", "degraded", "last_resort")
+
+Remembered = Mapping[model.CheckKey, tuple[model.Status, float, str]]
+
+
+class Brain:
+    """One nameserver's mind. All times are monotonic seconds; `wall_offset_s` turns them into wall-clock ones."""
+
+    def __init__(
+        self, node: str, *, dice: Callable[[], float], first_revision: int = 1, remembered: Remembered | None = None
+    ) -> None:
+        self.node = node
+        self.wall_offset_s = 0.0
+        self.health = engine.Health(node)
+        self.snapshot: model.Snapshot | None = None
+        self.partition: audience.Partition | None = None
+        self.table: table.AnswerTable | None = None
+        self.decisions: list[seen.Decision] = []
+        self.rungs: dict[int, model.Rung] = {}
+        self.pools: dict[str, seen.Tried] = {}
+        self.revision = first_revision
+        self.orders: tuple[seen.Override, ...] = ()
+        self._dice = dice
+        self._remembered: Remembered = remembered or {}
+        self._effects: list[events.Effect] = []
+        self._rings: list[table.Ring] = []
+        self._first_ring: list[int] = []
+        self._users: dict[str, set[int]] = {}
+        self.owners: list[list[str]] = []
+        self._now_s = 0.0
+        self._by_name: dict[str, int] = {}
+        self._dirty: set[int] = set()
+        self._dirty_at_s = 0.0
+        self._first_bad_s = 0.0
+        self._remember_at_s = 0.0
+        self._judged = False
+
+    # --- the four verbs -------------------------------------------------------------------------------------------
+
+    def feed(self, change: events.Change, now: float) -> None:
+        """Take one change in. What follows from it is in `effects`."""
+        self._now_s = now
+        match change:
+            case events.ProbeCame(result):
+                self._heard(self.health.came(result, now), now)
+            case events.ConfigCame(snapshot, networks):
+                self._configure(snapshot, networks, now)
+            case events.StoreChanged(orders, released):
+                self._ordered(orders, released, now)
+            case events.PeerSaid():
+                pass  # semantics F: votes are shared once there are peers; a lone node hears nobody
+
+    def effects(self) -> list[events.Effect]:
+        """Return what is to be done, and forget it."""
+        out, self._effects = self._effects, []
+        return out
+
+    def wake_at(self) -> float | None:
+        """Return when `wake` must be called next, or None."""
+        times = [self.health.wake_at()]
+        if self._dirty:
+            times.append(self._dirty_at_s)
+        return min((at for at in times if at is not None), default=None)
+
+    def wake(self, now: float) -> None:
+        """Let time do its work: probes that are due, holds that end, rings that wait to be made."""
+        self._now_s = now
+        self._heard(self.health.wake(now), now)
+        self._effects.extend(events.RunProbe(check) for check in self.health.due(now))
+        if self._dirty and now >= self._dirty_at_s:
+            self._refill(now)
+        if now >= self._remember_at_s and self.snapshot is not None:
+            self._remember_at_s = now + REMEMBER_S
+            self._effects.append(events.Remember(self.remembered(now)))
+
+    # --- what others may ask --------------------------------------------------------------------------------------
+
+    def judged(self) -> bool:
+        """Say whether answers come from judged health (semantics A1)."""
+        return self._judged
+
+    def pending(self) -> bool:
+        """Say whether something was fed that the rings do not show yet."""
+        return bool(self._dirty)
+
+    def remembered(self, now: float) -> Remembered:
+        """Return what is worth keeping over a restart: status, wall clock of its last confirmation, reason."""
+        return {
+            key: (state.status, state.last_s + self.wall_offset_s, state.reason)
+            for key, state in self.health.states().items()
+            if state.status != "unknown"
+        }
+
+    def decide(
+        self,
+        policy: model.Policy,
+        who: audience.Audience,
+        family: model.Family,
+        now: float,
+        verdict: Callable[[model.Pool, str, model.Family], seen.Verdict] | None = None,
+    ) -> seen.Decision:
+        """Return what `policy` gives to the audience `who`; `verdict` replaces the real ones (for assumptions)."""
+        assert self.snapshot is not None
+        return tiers.decide(
+            policy,
+            who,
+            family,
+            pools=self.snapshot.pools,
+            endpoints=self.snapshot.endpoints,
+            verdict=verdict or (lambda pool, name, of: self.health.verdict(pool, name, of, policy, now)),
+            judged=self._judged,
+            shared_key=STICKY_KEY,
+        )
+
+    def of_policy(self, index: int) -> list[seen.Decision]:
+        """Return the decisions in force for a policy: by audience, then ipv4, ipv6, cname."""
+        first = self._first_ring[index]
+        return self.decisions[first : first + self._width(index)]
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _configure(self, snapshot: model.Snapshot, networks: seen.Networks, now: float) -> None:
+        self.health.configure(snapshot, now, self._dice, self._remembered)
+        self._remembered = {}
+        self.snapshot, self.partition = snapshot, audience.partition(snapshot, networks)
+        self._judged = self.health.judged(now)
+        self._index(snapshot)
+        self.decisions, self._rings, self._first_ring, self._dirty = [], [], [], set()
+        for index in range(len(snapshot.policies)):
+            self._first_ring.append(len(self.decisions))
+            self.decisions.extend(self._decide_all(index, now))
+        self._rings = [compiler.ring(decision) for decision in self.decisions]
+        before, self.rungs, self.pools = self.pools, {}, {}
+        self._note_rungs(range(len(snapshot.policies)), quiet=True)
+        self._note_pools(snapshot.pools, now, before)
+        self.revision += 1
+        self.table = compiler.build(
+            snapshot,
+            revision=self.revision,
+            steerings=tuple(self._steering(index) for index in range(len(snapshot.policies))),
+            prefixes=self.partition.prefixes,
+            rings=tuple(self._rings),
+            places=self.partition.places,
+            place_names=self.partition.place_names,
+            shared_key=STICKY_KEY,
+        )
+        self._effects += [events.SwapTable(self.table), events.PublishView(self.revision)]
+
+    def _index(self, snapshot: model.Snapshot) -> None:
+        """Remember which policies name which endpoint, and which name has a policy of its own."""
+        self._users, self._by_name = {}, {}
+        self.owners = [[] for _ in snapshot.policies]
+        for zone in snapshot.zones:
+            for owner, index in zone.steer.items():
+                self.owners[index].append(owner)
+        members: dict[str, tuple[str, ...]] = {
+            pool.name: tuple(member.endpoint for member in pool.members) for pool in snapshot.pools.values()
+        }
+        for index, policy in enumerate(snapshot.policies):
+            if policy.name:
+                self._by_name[policy.name] = index
+            for pool in {pool for rule in policy.rules for pool in rule.pools}:
+                for endpoint in members[pool]:
+                    self._users.setdefault(endpoint, set()).add(index)
+
+    def _width(self, index: int) -> int:
+        assert self.partition is not None
+        return len(self.partition.by_policy[index].audiences) * len(FAMILIES)
+
+    def _decide_all(self, index: int, now: float) -> list[seen.Decision]:
+        assert self.snapshot is not None
+        assert self.partition is not None
+        policy = self.snapshot.policies[index]
+        return [
+            self.decide(policy, who, family, now)
+            for who in self.partition.by_policy[index].audiences
+            for family in FAMILIES
+        ]
+
+    def _steering(self, index: int) -> table.Steering:
+        assert self.partition is not None
+        first, width = self._first_ring[index], self._width(index)
+        a, aaaa, other = (tuple(range(first + of, first + width, len(FAMILIES))) for of in range(len(FAMILIES)))
+        return table.Steering(self.partition.by_policy[index].prefixes, a, aaaa, other)
+
+    def _ordered(self, orders: tuple[seen.Override, ...], released: tuple[str, ...], now: float) -> None:
+        before = {order.id: order for order in self.orders}
+        self.orders = orders
+        for order in orders:
+            if order.id not in before:
+                self._emit("order", order.target, "", order.order, f"{order.by or 'somebody'}: {order.why or 'no reason given'}")
+        for gone in before.keys() - {order.id for order in orders}:
+            self._emit("order", before[gone].target, before[gone].order, "", "released or run out")
+        affected = self.health.orders(orders, now, self.wall_offset_s, released)
+        self._touch(affected, "", now)
+
+    def _heard(self, transitions: Iterable[engine.Transition], now: float) -> None:
+        for change in transitions:
+            if change.kind == "judged":
+                self._judged = True
+                self._emit("node", self.node, "warming up", "judged", change.reason)
+                self._touch_policies(range(len(self._first_ring)), now)
+                continue
+            if change.before != change.after:
+                self._announce(change)
+            if change.first_bad_s and change.after == "down":
+                self._first_bad_s = min(self._first_bad_s or change.first_bad_s, change.first_bad_s)
+            self._touch(change.endpoints, change.name, now)
+        if not self._judged and self.snapshot is not None and self.health.judged(now):
+            self._judged = True
+            self._touch_policies(range(len(self._first_ring)), now)
+
+    def _announce(self, change: engine.Transition) -> None:
+        kind: events.EventKind = "guard" if change.kind == "guard" else "check" if change.name else "endpoint"
+        cause = f"{change.family}: {change.reason}" if change.family else change.reason
+        self._emit(kind, change.subject, change.before, change.after, cause)
+
+    def _touch(self, endpoints: Iterable[str], name: str, now: float) -> None:
+        if name:  # a stream that left one node touches its own name alone (semantics A12)
+            self._touch_policies([self._by_name[name]] if name in self._by_name else [], now)
+        else:
+            self._touch_policies({index for one in endpoints for index in self._users.get(one, ())}, now)
+
+    def _touch_policies(self, indices: Iterable[int], now: float) -> None:
+        before = bool(self._dirty)
+        self._dirty.update(indices)
+        if self._dirty and not before:
+            self._dirty_at_s = now + GATHER_S
+
+    def _refill(self, now: float) -> None:
+        """Make the rings of the dirty policies anew, and hand out those that changed."""
+        assert self.snapshot is not None
+        changed: dict[int, table.Ring] = {}
+        for index in self._dirty:
+            first = self._first_ring[index]
+            for at, decision in enumerate(self._decide_all(index, now), first):
+                if decision == self.decisions[at]:
+                    continue
+                self.decisions[at] = decision
+                ring = compiler.ring(decision)
+                if ring != self._rings[at]:
+                    changed[at] = self._rings[at] = ring
+        touched = {
+            pool: self.snapshot.pools[pool]
+            for index in self._dirty
+            for rule in self.snapshot.policies[index].rules
+            for pool in rule.pools
+        }
+        self._note_pools(touched, now, self.pools)
+        self._note_rungs(self._dirty)
+        self._dirty = set()
+        self.revision += 1
+        if changed:
+            self._effects.append(events.SwapRings(self.revision, changed, self._first_bad_s))
+        self._first_bad_s = 0.0
+        self._effects.append(events.PublishView(self.revision))
+
+    def current_table(self) -> table.AnswerTable:
+        """Return the whole table as it is now, with all the rings that have been swapped since it was made."""
+        assert self.table is not None
+        return replace(self.table, revision=self.revision, rings=tuple(self._rings))
+
+    def _note_pools(self, pools: Mapping[str, model.Pool], now: float, before: Mapping[str, seen.Tried]) -> None:
+        """Judge each pool by itself, and say when it fails or is usable again."""
+        for name in pools:
+            alone = model.Policy(rules=(model.Rule(None, (name,)),))
+            by_family = [self.decide(alone, audience.EVERYBODY, family, now).tried for family in FAMILIES[:2]]
+            tried = [of[0] for of in by_family if of and of[0].members]
+            after = max(tried, key=lambda one: one.usable) if tried else seen.Tried(name, False, "no members")
+            old = before.get(name)
+            if old is not None and old.usable != after.usable:
+                words = ("failed", "usable")
+                self._emit("pool", name, words[old.usable], words[after.usable], after.reason)
+            self.pools[name] = after
+
+    def _note_rungs(self, indices: Iterable[int], quiet: bool = False) -> None:
+        """Say when a name climbs or falls on the ladder: its worst rung over audiences, families that answer only."""
+        for index in indices:
+            decisions = self.of_policy(index)
+            answering = [one for one in decisions if one.replies] or decisions
+            after = max((one.rung for one in answering), key=RUNGS.index)
+            before = self.rungs.get(index)
+            self.rungs[index] = after
+            if not quiet and before is not None and before != after:
+                worst = next(one for one in answering if one.rung == after)
+                for name in self.owners[index][:10]:  # a policy may serve 100,000 names: ten say it
+                    self._emit("name", name, before, after, worst.why)
+
+    def _emit(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
+        at = self._now_s + self.wall_offset_s
+        self._effects.append(events.Emit(events.Event(at, kind, subject, before, after, cause)))

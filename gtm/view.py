@@ -1,0 +1,230 @@
+"""What people may see: the brain comes in, plain dictionaries in the shapes of the interface contract go out.
+
+Pure, like the brain: made when somebody looks, from the same decisions that the answer table was made from, so that
+the page, the API and DNS cannot disagree.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from gtm import brain as brains
+from gtm import errors, model, names, seen
+from gtm.steer import audience, explain
+from gtm.wire import query, records, respond
+
+ASSUMPTIONS = ("down", "up")
+
+
+def names_view(brain: brains.Brain) -> list[dict[str, Any]]:
+    """Return every steered name with its rung on the ladder and the pools that serve it now."""
+    assert brain.snapshot is not None
+    rows = []
+    for zone in brain.snapshot.zones:
+        for owner, index in sorted(zone.steer.items()):
+            decisions = brain.of_policy(index)
+            pools = list(dict.fromkeys(one.pool for one in decisions if one.pool and one.replies))
+            rows.append({"name": owner, "rung": brain.rungs[index], "pools": pools, "ttl": decisions[0].ttl_s})
+    return rows
+
+
+def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
+    """Return every pool: usable or why not, how many of its members are up, and each of them."""
+    assert brain.snapshot is not None
+    rows = []
+    for name, pool in brain.snapshot.pools.items():
+        tried = brain.pools[name]
+        total = sum(member.weight for member in tried.members if member.eligible) or 1.0
+        roster = [
+            {
+                "endpoint": member.endpoint,
+                "state": member.state,
+                "eligible": member.eligible,
+                "weight": member.weight,
+                "share": round(member.weight / total, 4) if member.eligible else 0.0,
+                "reason": member.reason,
+                "order": member.order,
+            }
+            for member in tried.members
+        ]
+        up = sum(1 for member in tried.members if member.eligible)
+        rows.append(
+            {"pool": name, "usable": tried.usable, "up": up, "members": len(pool.members), "reason": tried.reason}
+            | {"balance": pool.balance, "roster": roster}
+        )
+    return rows
+
+
+def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
+    """Return every endpoint by family: measured state beside what it is used for."""
+    assert brain.snapshot is not None
+    serving = {
+        (answer.endpoint, answer.family)
+        for decision in brain.decisions
+        for reply in decision.replies
+        for answer in reply
+    }
+    weights = {
+        member.endpoint: member.weight for pool in brain.snapshot.pools.values() for member in pool.members
+    }  # the last pool's, when several differ: each pool's own stand under `pools`
+    rows = []
+    for endpoint in brain.snapshot.endpoints.values():
+        for family in endpoint.families():
+            state = brain.health.endpoint_state(endpoint.name, family, now)
+            rows.append(
+                {
+                    "endpoint": endpoint.name,
+                    "family": family,
+                    "site": endpoint.site,
+                    "address": endpoint.answer(family),
+                    "state": state.state,
+                    "serving": (endpoint.name, family) in serving,
+                    "weight": weights.get(endpoint.name, 0) * state.weight_factor,
+                    "since": round(state.since_s + brain.wall_offset_s, 3) if state.since_s else None,
+                    "reason": state.reason,
+                    "order": state.order,
+                    "stale": state.stale,
+                }
+            )
+    return rows
+
+
+def steered(brain: brains.Brain, name: str) -> int | None:
+    """Return the policy that answers for an absolute lower-case `name`, wildcards included, or None."""
+    assert brain.snapshot is not None
+    key = names.key(name)
+    for zone in brain.snapshot.zones:
+        if not names.within(key, names.key(zone.name)):
+            continue
+        if name in zone.steer:
+            return zone.steer[name]
+        if brain.table is not None and key in brain.table.names:
+            return None
+        above = key
+        while len(above) > len(names.key(zone.name)):
+            above = names.parent(above)
+            if (wild := "*." + names.text(above)) in zone.steer:
+                return zone.steer[wild]
+            if brain.table is not None and above in brain.table.names:  # the closest encloser: RFC 4592 section 3.3.1
+                return None
+    return None
+
+
+def explain_name(
+    brain: brains.Brain,
+    now: float,
+    *,
+    name: str,
+    qtype: str = "A",
+    client: str = "",
+    assume: Sequence[str] = (),
+    place: str = "",
+) -> dict[str, Any]:
+    """Return why `name` gets the answer that it gets, in the shape of the interface contract.
+
+    `client` is an address or a prefix (as a client subnet option would give it); `assume` holds `GLOB=down` or
+    `GLOB=up`. Raises `GtmError` for what cannot be read.
+    """
+    assert brain.snapshot is not None
+    assert brain.partition is not None
+    absolute = name.lower().rstrip(".") + "."
+    names.wire(absolute)
+    rtype = records.type_code(qtype)
+    family_of_client, address, bits = _client(client)
+    index = steered(brain, absolute)
+    if index is None:
+        return _static(brain, absolute, qtype.upper(), rtype, client, place)
+    policy = brain.snapshot.policies[index]
+    by_policy = brain.partition.by_policy[index]
+    which, scope = 0, 0
+    if by_policy.prefixes >= 0:
+        prefixes = brain.partition.prefixes[by_policy.prefixes]
+        which, scope = audience.find(prefixes, family_of_client, address, bits) if client else (prefixes.nowhere, 0)
+        if which < 0:  # an address that says nothing about a place (semantics C6)
+            which, scope = prefixes.nowhere, 0
+    family: model.Family = {"A": "ipv4", "AAAA": "ipv6"}.get(qtype.upper(), "cname")  # type: ignore[assignment]
+    decision = brain.decide(
+        policy, by_policy.audiences[which], family, now, _assumed(brain, policy, tuple(assume), now)
+    )
+    return explain.explanation(
+        decision, name=absolute, qtype=qtype.upper(), client=client, place=place, ecs_scope=scope if bits else 0
+    ) | {"judged": brain.judged()}
+
+
+def _client(client: str) -> tuple[int, int, int | None]:
+    """Return (family, address, prefix length or None) of a client; an address alone has no prefix length."""
+    if not client:
+        return 4, 0, None
+    try:
+        network = ipaddress.ip_network(client, strict=False)
+    except ValueError:
+        raise errors.GtmError(f"{client!r} is neither an address nor a prefix") from None
+    return network.version, int(network.network_address), network.prefixlen
+
+
+def _assumed(
+    brain: brains.Brain, policy: model.Policy, assume: tuple[str, ...], now: float
+) -> Any:  # a Callable, or None when nothing is assumed
+    if not assume:
+        return None
+    wanted: list[tuple[str, str]] = []
+    for text in assume:
+        glob, _, state = text.partition("=")
+        if state not in ASSUMPTIONS or not glob:
+            raise errors.GtmError(f"{text!r} is not an assumption: write GLOB=down or GLOB=up")
+        wanted.append((glob, state))
+    matched = [
+        glob for glob, _ in wanted if any(fnmatch.fnmatchcase(one, glob) for one in _endpoints(brain))
+    ]
+    for glob, _ in wanted:
+        if glob not in matched:
+            raise errors.GtmError(f"no endpoint matches {glob!r}")
+
+    def verdict(pool: model.Pool, endpoint: str, family: model.Family) -> seen.Verdict:
+        real = brain.health.verdict(pool, endpoint, family, policy, now)
+        for glob, state in wanted:
+            if fnmatch.fnmatchcase(endpoint, glob):
+                up = state == "up"
+                return seen.Verdict(
+                    endpoint, family, up and not real.barred, "up" if up else "down", barred=real.barred,
+                    weight_factor=real.weight_factor, order=real.order, why=f"assumed {state}",
+                )  # fmt: skip
+        return real
+
+    return verdict
+
+
+def _endpoints(brain: brains.Brain) -> Mapping[str, model.Endpoint]:
+    assert brain.snapshot is not None
+    return brain.snapshot.endpoints
+
+
+def _static(
+    brain: brains.Brain, name: str, qtype: str, rtype: int, client: str, place: str
+) -> dict[str, Any]:
+    """Explain a name that is not steered by asking the table itself."""
+    assert brain.table is not None
+    packet = query.question(name, rtype)
+    reply = respond.Responder(brain.current_table(), seed=0).answer(packet, 4, 0, "tcp")
+    assert reply is not None
+    rcode, ttl_s, answers = records.read_answers(reply)
+    return {
+        "name": name, "type": qtype, "client": client, "place": place, "rule": None, "rung": None, "pool": None,
+        "tried": [], "answers": answers, "ttl": ttl_s, "ecs_scope": 0, "rcode": rcode, "why": "not a steered name",
+        "judged": brain.judged(),
+    }  # fmt: skip
+
+
+def longest_ttl_s(brain: brains.Brain, endpoints: Collection[str]) -> int:
+    """Return the longest TTL of any answer in force that holds one of `endpoints` (semantics D3); 0 for none."""
+    return max(
+        (
+            one.ttl_s
+            for one in brain.decisions
+            if any(answer.endpoint in endpoints for reply in one.replies for answer in reply)
+        ),
+        default=0,
+    )
