@@ -1,0 +1,95 @@
+"""What workers answer from: one table and the rings that came after it, appended to a memfd that many read.
+
+The control process writes; every worker reads at its own pace; the supervisor merely holds the descriptor and hands
+it to a worker that starts, which so answers from the newest rings even while the control process is dead. A message
+between the processes is only a doorbell, so one that is lost or late costs nothing.
+
+A record is a head and a body. The head holds a checksum of the body: a record that a dying writer left half done is
+never taken for a whole one (reliability: the last plan cannot be garbage).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from typing import NamedTuple
+
+TABLE, RINGS = 1, 2
+_HEAD = struct.Struct("<QQII")  # body bytes, revision, kind, checksum
+
+
+class Record(NamedTuple):
+    """One record's head. `at` is where its body stands."""
+
+    kind: int
+    revision: int
+    at: int
+    size_bytes: int
+    checksum: int
+
+
+class Writer:
+    """A new journal that begins with a packed table. `fd` is the memfd, `size_bytes` what is in it."""
+
+    def __init__(self, table: bytes, revision: int) -> None:
+        self.fd = os.memfd_create("gtm-journal", os.MFD_CLOEXEC)
+        self.size_bytes = 0
+        self.table_bytes = len(table)
+        self._append(TABLE, table, revision)
+
+    def rings(self, packed: bytes, revision: int) -> None:
+        """Append packed rings."""
+        self._append(RINGS, packed, revision)
+
+    def _append(self, kind: int, body: bytes, revision: int) -> None:
+        head = _HEAD.pack(len(body), revision, kind, zlib.crc32(body))
+        # The body goes first: whoever sees the head sees what it speaks of.
+        self._write(body, self.size_bytes + _HEAD.size)
+        self._write(head, self.size_bytes)
+        self.size_bytes += _HEAD.size + len(body)
+
+    def _write(self, data: bytes, at: int) -> None:
+        view, end = memoryview(data), at + len(data)
+        while at < end:
+            at += os.pwrite(self.fd, view[len(data) - (end - at) :], at)
+
+    def close(self) -> None:
+        """Let go of the memfd; readers that hold it read on."""
+        os.close(self.fd)
+
+
+class Reader:
+    """Reads a journal from its beginning; takes the descriptor over."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._at = 0
+
+    def next(self) -> Record | None:
+        """Return the next record's head, or None when there is no further one yet."""
+        head = os.pread(self._fd, _HEAD.size, self._at)
+        if len(head) < _HEAD.size:
+            return None
+        size_bytes, revision, kind, checksum = _HEAD.unpack(head)
+        if kind not in {TABLE, RINGS}:  # zeros: a body is written, its head not yet
+            return None
+        record = Record(kind, revision, self._at + _HEAD.size, size_bytes, checksum)
+        self._at = record.at + size_bytes
+        return record
+
+    def body(self, record: Record) -> bytes | None:
+        """Return a record's body, or None when it is not what was written."""
+        parts, at, end = [], record.at, record.at + record.size_bytes
+        while at < end:
+            part = os.pread(self._fd, end - at, at)
+            if not part:
+                return None
+            parts.append(part)
+            at += len(part)
+        body = b"".join(parts)
+        return body if zlib.crc32(body) == record.checksum else None
+
+    def close(self) -> None:
+        """Let go of the memfd."""
+        os.close(self._fd)

@@ -1,0 +1,256 @@
+"""One process that answers DNS: packets and the newest journal in, answers and counts out.
+
+It needs nothing but its last table: neither the control process, nor the supervisor's attention, nor a file.
+`python -m gtm.serve.worker SETTINGS` is started by the supervisor only; SETTINGS is `Settings` as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any, NamedTuple
+
+from gtm.serve import channel, counters, journal, shared, tcp, udp
+from gtm.wire import pack, respond
+
+_BEAT_S = 0.25  # the supervisor looks for 2 s of silence
+_COUNTS_S = 1.0
+_LAST_BATCHES = 16  # of datagrams, answered before the end
+_COMPLAINTS_A_SECOND = 1  # tracebacks in the log: a flood of bad packets must not become a flood of lines
+# While a table is unpacked in a thread, answering gets the interpreter back at least this often.
+_SWITCH_S = 0.001
+_PR_SET_NO_NEW_PRIVS, _CAPABILITY_VERSION_3 = 38, 0x20080522  # linux/prctl.h, linux/capability.h
+
+
+class Settings(NamedTuple):
+    """What a worker is started with; descriptors are inherited. `journal` -1: none yet.
+
+    `sockets` are (UDP descriptor or -1, TCP listener or -1) for each address. `rate_limit` is (responses per second,
+    slip) or None.
+    """
+
+    worker: int
+    workers: int
+    channel: int
+    page: int
+    journal: int
+    sockets: list[tuple[int, int]]
+    tcp: tuple[int, int, float]
+    rate_limit: tuple[float, int] | None
+
+
+class Worker:
+    """Everything that one worker has."""
+
+    def __init__(self, settings: Settings, make_responder: Callable[..., Any] = respond.Responder) -> None:
+        self._settings = settings
+        self._make_responder = make_responder
+        self._loop = asyncio.get_running_loop()
+        self._channel = channel.Channel.of_fd(settings.channel)
+        self._page = shared.Page(settings.page, settings.workers)
+        self._journal: journal.Reader | None = None
+        self._responder: Any = None
+        self._counts: counters.Counts = {}
+        self._unsent: Iterator[bytes] = iter(())
+        self._message: bytes | None = None  # the next to send
+        self._complaints = 0
+        self._applying: asyncio.Task[None] | None = None
+        self._rung = False
+        self._threads = futures.ThreadPoolExecutor(1, "unpack")
+        self._tcp = tcp.Server(self._answer, self._oops, tcp.Limits(*settings.tcp), self._page, settings.worker)
+        self._listeners: list[asyncio.Server] = []
+        self._drains: list[tuple[socket.socket, Callable[[], None]]] = []
+        self.stopped = asyncio.Event()
+
+    # --- the start and the end ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; answers begin when there is a table. Until then packets wait in the kernel."""
+        self._beat()
+        self._keep_house()
+        self._loop.add_reader(self._channel.fileno(), self._hear)
+        if self._settings.journal >= 0:
+            self._journal = journal.Reader(self._settings.journal)
+        self._channel.send("hello")
+        self._apply()
+
+    async def stop(self) -> None:
+        """Answer what waits, then let go of everything."""
+        for sock, ready in self._drains:
+            self._loop.remove_reader(sock)
+            for _ in range(_LAST_BATCHES):
+                ready()
+        for listener in self._listeners:
+            listener.close()
+        self._tcp.close()
+        await asyncio.sleep(0)  # connections write out what they can in this turn
+        self._collect()
+        while self._send_counts():
+            continue
+        self.stopped.set()
+
+    async def _listen(self) -> None:
+        for datagrams, connections in self._settings.sockets:
+            if datagrams >= 0:
+                sock = socket.socket(fileno=datagrams)
+                sock.setblocking(False)
+                ready = udp.drain(sock, self._answer, self._oops)
+                self._drains.append((sock, ready))
+                self._loop.add_reader(sock, ready)
+            if connections >= 0:
+                listener = socket.socket(fileno=connections)
+                # backlog is also how many connections asyncio accepts in one turn
+                self._listeners.append(await self._loop.create_server(self._tcp.connection, sock=listener, backlog=64))
+
+    # --- answering ---------------------------------------------------------------------------------------------
+
+    def _answer(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+        return self._responder.answer(packet, family, address, transport)  # type: ignore[no-any-return]
+
+    def _oops(self, reason: str, error: BaseException) -> None:
+        """Count what went wrong with one packet; show the first of a second."""
+        counters.add(self._counts, {"dropped": {(reason,): 1}})
+        if reason == "internal" and self._complaints < _COMPLAINTS_A_SECOND:
+            self._complaints += 1
+            traceback.print_exception(error, file=sys.stderr)
+
+    # --- the table ---------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        try:
+            while (message := self._channel.receive()) is not None:
+                if message.kind == "journal":
+                    if self._journal is not None:
+                        self._journal.close()
+                    self._journal = journal.Reader(message.fd)
+        except EOFError:  # nobody holds the other end any more: the supervisor is gone, and so are we soon
+            self._loop.remove_reader(self._channel.fileno())
+        self._apply()
+
+    def _apply(self) -> None:
+        """Read the journal to its end, unless that is under way; then read it again when it is done."""
+        self._rung = True
+        if self._applying is None and self._journal is not None:
+            self._applying = self._loop.create_task(self._read_journal())
+            self._applying.add_done_callback(self._applied)
+
+    def _applied(self, task: asyncio.Task[None]) -> None:
+        self._applying = None
+        if (error := task.exception()) is not None:
+            self._oops("internal", error)  # the last table goes on answering
+        if self._rung:
+            self._apply()
+
+    async def _read_journal(self) -> None:
+        while self._rung:
+            self._rung = False
+            while self._journal is not None and (record := self._journal.next()) is not None:
+                if record.revision > self._revision:  # semantics G1; also skips what is already in use
+                    body = self._journal.body(record)
+                    if body is None:
+                        counters.add(self._counts, {"dropped": {("journal",): 1}})
+                    elif record.kind == journal.TABLE:
+                        await self._take_table(body)
+                    elif self._responder is not None:
+                        self._responder.update(*pack.unpack_rings(body))
+                        gc.freeze()
+            self._page.answers(self._settings.worker, self._revision)
+            self._channel.send_json("swapped", {"revision": self._revision})
+
+    @property
+    def _revision(self) -> int:
+        return int(self._responder.revision) if self._responder is not None else 0
+
+    async def _take_table(self, body: bytes) -> None:
+        """Unpack a table beside the answering, then swap it in by reference.
+
+        The collector is off (see `main`), so nothing walks the hundred thousand new objects; `freeze` keeps them out
+        of every later collection, too.
+        """
+        table = await self._loop.run_in_executor(self._threads, pack.unpack_table, body)
+        gc.freeze()
+        if self._responder is None:
+            self._responder = self._make_responder(table, seed=int.from_bytes(os.urandom(8)))
+            await self._listen()
+        else:
+            self._responder.swap(table)
+
+    # --- beside the answering ----------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Prove to the supervisor that this loop turns, and close connections that idle."""
+        self._loop.call_later(_BEAT_S, self._beat)
+        self._page.beat(self._settings.worker, time.monotonic_ns())
+        self._tcp.sweep(self._loop.time())
+
+    def _keep_house(self) -> None:
+        """Send counts, and collect the little garbage that there is at a time that we choose."""
+        self._loop.call_later(_COUNTS_S, self._keep_house)
+        self._complaints = 0
+        self._collect()
+        gc.collect()
+
+    def _collect(self) -> None:
+        """Send the counts. What the control process does not take (it may be dead) is kept and grows by addition."""
+        if self._message is None:
+            if self._responder is not None:
+                counters.add(self._counts, self._responder.drain_counts())
+            self._unsent, self._counts = counters.pack(self._counts), {}
+            self._message = next(self._unsent, None)
+        if self._send_counts():
+            self._loop.call_soon(self._collect_more)
+
+    def _collect_more(self) -> None:
+        """One message a turn: a node with a hundred thousand busy names has many."""
+        if self._send_counts():
+            self._loop.call_soon(self._collect_more)
+
+    def _send_counts(self) -> bool:
+        """Send one message; say whether it went."""
+        if self._message is None or not self._channel.send("counts", self._message):
+            return False
+        self._message = next(self._unsent, None)
+        return True
+
+
+def give_up_privileges() -> None:
+    """Give up every capability: the sockets are open, and this is the process that strangers write to."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    head = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    none = (ctypes.c_uint32 * 6)()
+    if libc.capset(head, none) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+async def _run(settings: Settings) -> None:
+    worker = Worker(settings)
+    loop = asyncio.get_running_loop()
+    endings: list[asyncio.Task[None]] = []
+    loop.add_signal_handler(signal.SIGTERM, lambda: endings.append(loop.create_task(worker.stop())))
+    worker.start()
+    await worker.stopped.wait()
+
+
+def main() -> None:
+    """Run one worker until SIGTERM."""
+    settings = Settings(**json.loads(sys.argv[1]))
+    give_up_privileges()
+    sys.setswitchinterval(_SWITCH_S)
+    gc.disable()
+    gc.freeze()
+    asyncio.run(_run(settings))
+
+
+if __name__ == "__main__":
+    main()
