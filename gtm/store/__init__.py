@@ -15,8 +15,8 @@ def open_store(url: str, *, now: Callable[[], float] = time.time) -> ports.Store
     Raises `StoreError` for any other URL.
     """
     if url == "memory:":
-        return memory.Memory(now=now)
+        return memory.MemoryStore(now=now)
     path = url.removeprefix("sqlite://")
     if path == url or not path.startswith("/"):
         raise errors.StoreError(f"{url!r} is not a store: write sqlite:///absolute/path or memory:")
-    return sqlite.Sqlite(path, now=now)
+    return sqlite.SqliteStore(path, now=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,10 +11,10 @@ from gtm import events, model, seen
 from gtm.store import bounds
 
 
-class Memory:
+class MemoryStore:
     """A `ports.Store` that forgets everything when the process ends."""
 
-    def __init__(self, *, now: Callable[[], float], max_events: int = bounds.MAX_EVENTS) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.time, max_events: int = bounds.MAX_EVENTS) -> None:
         """`now` is the wall clock in seconds."""
         self._now = now
         self._health: dict[model.CheckKey, tuple[model.Status, float, str]] = {}

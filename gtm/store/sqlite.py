@@ -47,7 +47,7 @@ MIGRATIONS = (
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-class Sqlite:
+class SqliteStore:
     """A `ports.Store` in one file; every failure is a `StoreError`."""
 
     def __init__(
@@ -215,8 +215,6 @@ def _connect(path: str) -> sqlite3.Connection:
     """Open, examine and lift the file to this version. Raises `sqlite3.DatabaseError`, `StoreError`."""
     db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")  # an order that was confirmed survives a loss of power
         if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             broken = sqlite3.DatabaseError("quick_check found the file corrupt")
             broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
@@ -224,6 +222,8 @@ def _connect(path: str) -> sqlite3.Connection:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise errors.StoreError(f"{path}: written by a newer gtm (version {version}, known {len(MIGRATIONS)})")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")  # an order that was confirmed survives a loss of power
         for number, text in enumerate(MIGRATIONS[version:], version + 1):
             db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {number}; COMMIT;")
     except BaseException:

@@ -1,0 +1,162 @@
+"""What only the file knows: it survives, it is set aside when it is broken, and it never stops the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gtm import errors, events, model, seen
+from gtm.store import sqlite
+
+NOW = 1_700_000_000.0
+CHECK = model.CheckKey("hls", "fra-1", "ipv6")
+ORDER = seen.Override("a1", "fra-1", "drain", at=NOW)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(one.name for one in directory.iterdir())
+
+
+@asynccontextmanager
+async def opened(path: Path, **more: float) -> AsyncIterator[sqlite.SqliteStore]:
+    store = sqlite.SqliteStore(str(path), now=lambda: NOW, **more)  # type: ignore[arg-type]
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def test_everything_survives_a_restart(tmp_path: Path) -> None:
+    async with opened(tmp_path / "gtm.db") as store:
+        await store.remember({CHECK: ("down", NOW, "refused")})
+        await store.put_order(ORDER)
+        kept = await store.append([events.Event(NOW, "order", "fra-1", "", "drain", "by ops")])
+    async with opened(tmp_path / "gtm.db") as store:
+        assert await store.health() == {CHECK: ("down", NOW, "refused")}
+        assert await store.orders() == (ORDER,)
+        assert await store.events() == kept
+        assert store.set_aside == ""
+
+
+async def test_ids_go_on_growing_after_everything_was_pruned(tmp_path: Path) -> None:
+    old = events.Event(1.0, "node", "ns1", "", "started", "")
+    async with opened(tmp_path / "gtm.db") as store:
+        first = await store.append([old])
+        assert await store.events() == ()
+        second = await store.append([old])
+    assert second[0].id > first[0].id
+
+
+@pytest.mark.parametrize("content", [b"this is not a database at all" * 100, b"SQLite format 3\0" + b"\xff" * 8000])
+async def test_a_corrupt_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "gtm.db"
+    path.write_bytes(content)
+    async with opened(path) as store:
+        assert store.set_aside == f"{path}.corrupt-20231114T221320Z"
+        await store.put_order(ORDER)
+        assert await store.orders() == (ORDER,)
+    assert names(tmp_path) == ["gtm.db", "gtm.db.corrupt-20231114T221320Z"]
+    assert (tmp_path / "gtm.db.corrupt-20231114T221320Z").read_bytes() == content
+
+
+async def test_a_file_with_a_broken_page_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "gtm.db"
+    async with opened(path) as store:
+        await store.append([events.Event(NOW, "node", "x" * 500, "", "", "")] * 200)
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 : 8 * 4096] = b"\xa5" * (5 * 4096)
+    path.write_bytes(content)
+    async with opened(path) as store:
+        assert store.set_aside
+        assert await store.events() == ()
+
+
+async def test_a_file_of_a_newer_gtm_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "gtm.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 999")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(errors.StoreError, match="newer gtm"):
+        await sqlite.SqliteStore(str(path), now=lambda: NOW).open()
+    assert path.read_bytes() == before
+    assert names(tmp_path) == ["gtm.db"]
+
+
+async def test_an_older_file_is_lifted_with_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path / "gtm.db") as store:
+        await store.put_order(ORDER)
+    monkeypatch.setattr(sqlite, "MIGRATIONS", (*sqlite.MIGRATIONS, "CREATE TABLE more (x INTEGER) STRICT;"))
+    async with opened(tmp_path / "gtm.db") as store:
+        assert await store.orders() == (ORDER,)
+    db = sqlite3.connect(tmp_path / "gtm.db")
+    assert db.execute("PRAGMA user_version").fetchone() == (len(sqlite.MIGRATIONS),)
+    assert db.execute("SELECT count(*) FROM more").fetchone() == (0,)
+    db.close()
+
+
+async def test_a_directory_that_is_missing_is_a_store_error(tmp_path: Path) -> None:
+    with pytest.raises(errors.StoreError, match=r"gtm\.db"):
+        await sqlite.SqliteStore(str(tmp_path / "nowhere" / "gtm.db"), now=lambda: NOW).open()
+
+
+async def test_a_store_that_is_not_open_is_a_store_error(tmp_path: Path) -> None:
+    store = sqlite.SqliteStore(str(tmp_path / "gtm.db"), now=lambda: NOW)
+    with pytest.raises(errors.StoreError, match="not open"):
+        await store.orders()
+    await store.close()
+    with pytest.raises(errors.StoreError):
+        await store.orders()
+
+
+async def test_what_sqlite_cannot_hold_is_a_store_error_and_nothing_is_written(tmp_path: Path) -> None:
+    async with opened(tmp_path / "gtm.db") as store:
+        good = events.Event(NOW, "node", "ns1", "", "", "")
+        with pytest.raises(errors.StoreError):
+            await store.append([good, events.Event(float("nan"), "node", "ns1", "", "", "")])
+        with pytest.raises(errors.StoreError):
+            await store.events(after_id=2**70)
+        assert await store.events() == ()
+
+
+async def test_a_disk_that_hangs_costs_a_bounded_wait_and_never_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MAX_PENDING", 2)
+    async with opened(tmp_path / "gtm.db", wait_s=0.05) as store:
+        go = threading.Event()
+        stuck = asyncio.create_task(store._run(go.wait))
+        queued = asyncio.create_task(store.orders())
+        await asyncio.sleep(0)
+        with pytest.raises(errors.StoreError, match="waiting for the disk"):
+            await store.orders()
+        with pytest.raises(errors.StoreError, match="no answer from the disk"):
+            await stuck
+        with pytest.raises(errors.StoreError, match="no answer from the disk"):
+            await queued
+        go.set()
+        await store.put_order(ORDER)
+        assert await store.orders() == (ORDER,)
+
+
+async def test_a_file_that_another_process_holds_is_a_store_error_not_a_corrupt_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_WAIT_S", 0.01)
+    path = tmp_path / "gtm.db"
+    async with opened(path) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(errors.StoreError, match="locked"):
+            await store.put_order(ORDER)
+        other.execute("ROLLBACK")
+        other.close()
+        await store.put_order(ORDER)
+        assert await store.orders() == (ORDER,)
