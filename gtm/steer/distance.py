@@ -55,31 +55,32 @@ class SiteMap:
         self.pool = pool.name
         self._points = {name: at for name, at in located.items() if at is not None}
         self._lost = tuple(name for name, at in located.items() if at is None)
-        self.by_distance = functools.cache(self._by_distance)
+        self._by_distance = functools.cache(self._measure)
+        self.bands = functools.cache(self._bands)
 
     @property
     def matters(self) -> bool:
         """Whether a client's place can make a difference at all."""
         return bool(self._points) and len(self._points) + len(self._lost) > 1
 
-    def bands(self, client: Point, depth: int) -> Bands:
+    def _bands(self, client: Point, depth: int) -> Bands:
         """Return all sites in bands, nearest first, those without a known place last.
 
         Only the first `depth` bands are by the client's own distance, the rest by that of the nearest site.
         """
-        left = list(self.by_distance(client))
+        left = list(self._by_distance(client))
         nearest = left[0][1]
         out: list[tuple[str, ...]] = []
         while left:
             if len(out) == depth:
                 behind = {name for _, name in left}
-                left = [one for one in self.by_distance(self._points[nearest]) if one[1] in behind]
+                left = [one for one in self._by_distance(self._points[nearest]) if one[1] in behind]
             reach_km = max(left[0][0] * EQUAL_SHARE, EQUAL_KM)
             out.append(tuple(sorted(name for far_km, name in left if far_km <= reach_km)))
             left = [one for one in left if one[0] > reach_km]
         return (*out, self._lost) if self._lost else tuple(out)
 
-    def _by_distance(self, client: Point) -> tuple[tuple[float, str], ...]:
+    def _measure(self, client: Point) -> tuple[tuple[float, str], ...]:
         return tuple(sorted((km(client, at), name) for name, at in self._points.items()))
 
 
@@ -91,8 +92,17 @@ class Sight:
         for depth, grid in _WAYS if maps else _WAYS[:1]:
             self._depth, self._grid = depth, grid
             self.orders = functools.cache(self._orders)
-            if len({self.orders(one.lat, one.lon) for one in clients}) <= MAX_ORDERS:
+            if self._few(clients):
                 break
+
+    def _few(self, clients: Sequence[seen.Location]) -> bool:
+        """Say whether these clients see at most `MAX_ORDERS` different orders."""
+        different = set()
+        for one in clients:
+            different.add(self.orders(one.lat, one.lon))
+            if len(different) > MAX_ORDERS:
+                return False
+        return True
 
     def _orders(self, lat: float | None, lon: float | None) -> Orders:
         """Return each pool's bands as seen from coordinates; none when they are unknown (falls back to weighted)."""

@@ -115,7 +115,7 @@ def read(
         if not value:
             continue
         verdict = judge(pool, endpoint.name, of)
-        unknown = verdict.state == "unknown" and verdict.order != "up"
+        unknown = verdict.state == "unknown" and "up" not in verdict.order.split(", ")
         known = (verdict.eligible and not unknown) or (unknown and not judged)
         # `round-robin` and `all` ignore configured weights, but not an operator's order or a slow start (B8, B10).
         base = member.weight if pool.balance in BALANCES_BY_WEIGHT else min(member.weight, 1)
