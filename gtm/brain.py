@@ -37,9 +37,11 @@ class Brain:
         self.node = node
         self.wall_offset_s = 0.0
         self.health = engine.Health(node)
-        self.snapshot: model.Snapshot | None = None
-        self.partition: audience.Partition | None = None
-        self.table: table.AnswerTable | None = None
+        # From the first ConfigCame on; nobody asks before.
+        self.snapshot: model.Snapshot
+        self.partition: audience.Partition
+        self.table: table.AnswerTable
+        self._configured = False
         self.decisions: list[seen.Decision] = []
         self.rungs: dict[int, model.Rung] = {}
         self.pools: dict[str, seen.Tried] = {}
@@ -94,7 +96,7 @@ class Brain:
         self._effects.extend(events.RunProbe(check) for check in self.health.due(now))
         if self._dirty and now >= self._dirty_at_s:
             self._refill(now)
-        if now >= self._remember_at_s and self.snapshot is not None:
+        if now >= self._remember_at_s and self._configured:
             self._remember_at_s = now + REMEMBER_S
             self._effects.append(events.Remember(self.remembered(now)))
 
@@ -111,9 +113,8 @@ class Brain:
     def remembered(self, now: float) -> Remembered:
         """Return what is worth keeping over a restart: status, wall clock of its last confirmation, reason."""
         return {
-            key: (state.status, state.last_s + self.wall_offset_s, state.reason)
-            for key, state in self.health.states().items()
-            if state.status != "unknown"
+            key: (status, now - age_s + self.wall_offset_s, reason)
+            for key, (status, age_s, reason) in self.health.remember(now).items()
         }
 
     def decide(
@@ -125,7 +126,6 @@ class Brain:
         verdict: Callable[[model.Pool, str, model.Family], seen.Verdict] | None = None,
     ) -> seen.Decision:
         """Return what `policy` gives to the audience `who`; `verdict` replaces the real ones (for assumptions)."""
-        assert self.snapshot is not None
         return tiers.decide(
             policy,
             who,
@@ -147,7 +147,7 @@ class Brain:
     def _configure(self, snapshot: model.Snapshot, networks: seen.Networks, now: float) -> None:
         self.health.configure(snapshot, now, self._dice, self._remembered)
         self._remembered = {}
-        self.snapshot, self.partition = snapshot, audience.partition(snapshot, networks)
+        self.snapshot, self.partition, self._configured = snapshot, audience.partition(snapshot, networks), True
         self._judged = self.health.judged(now)
         self._index(snapshot)
         self.decisions, self._rings, self._first_ring, self._dirty = [], [], [], set()
@@ -189,12 +189,9 @@ class Brain:
                     self._users.setdefault(endpoint, set()).add(index)
 
     def _width(self, index: int) -> int:
-        assert self.partition is not None
         return len(self.partition.by_policy[index].audiences) * len(FAMILIES)
 
     def _decide_all(self, index: int, now: float) -> list[seen.Decision]:
-        assert self.snapshot is not None
-        assert self.partition is not None
         policy = self.snapshot.policies[index]
         return [
             self.decide(policy, who, family, now)
@@ -203,7 +200,6 @@ class Brain:
         ]
 
     def _steering(self, index: int) -> table.Steering:
-        assert self.partition is not None
         first, width = self._first_ring[index], self._width(index)
         a, aaaa, other = (tuple(range(first + of, first + width, len(FAMILIES))) for of in range(len(FAMILIES)))
         return table.Steering(self.partition.by_policy[index].prefixes, a, aaaa, other)
@@ -213,9 +209,16 @@ class Brain:
         self.orders = orders
         for order in orders:
             if order.id not in before:
-                self._emit("order", order.target, "", order.order, f"{order.by or 'somebody'}: {order.why or 'no reason given'}")
+                self._emit(
+                    "order",
+                    order.target,
+                    "",
+                    order.order,
+                    f"{order.by or 'somebody'}: {order.why or 'no reason given'}",
+                )
         for gone in before.keys() - {order.id for order in orders}:
-            self._emit("order", before[gone].target, before[gone].order, "", "released or run out")
+            if not before[gone].until or before[gone].until > now + self.wall_offset_s:  # else time said it already
+                self._emit("order", before[gone].target, before[gone].order, "", "released")
         affected = self.health.orders(orders, now, self.wall_offset_s, released)
         self._touch(affected, "", now)
 
@@ -226,17 +229,19 @@ class Brain:
                 self._emit("node", self.node, "warming up", "judged", change.reason)
                 self._touch_policies(range(len(self._first_ring)), now)
                 continue
-            if change.before != change.after:
+            if change.kind != "step":
                 self._announce(change)
             if change.first_bad_s and change.after == "down":
                 self._first_bad_s = min(self._first_bad_s or change.first_bad_s, change.first_bad_s)
             self._touch(change.endpoints, change.name, now)
-        if not self._judged and self.snapshot is not None and self.health.judged(now):
+        if not self._judged and self._configured and self.health.judged(now):
             self._judged = True
             self._touch_policies(range(len(self._first_ring)), now)
 
     def _announce(self, change: engine.Transition) -> None:
-        kind: events.EventKind = "guard" if change.kind == "guard" else "check" if change.name else "endpoint"
+        kind: events.EventKind = "order" if change.kind == "order" else "guard" if change.kind == "guard" else "check"
+        if change.kind == "endpoint" or (change.kind in {"flap", "stale"} and not change.name):
+            kind = "endpoint"
         cause = f"{change.family}: {change.reason}" if change.family else change.reason
         self._emit(kind, change.subject, change.before, change.after, cause)
 
@@ -254,7 +259,6 @@ class Brain:
 
     def _refill(self, now: float) -> None:
         """Make the rings of the dirty policies anew, and hand out those that changed."""
-        assert self.snapshot is not None
         changed: dict[int, table.Ring] = {}
         for index in self._dirty:
             first = self._first_ring[index]
@@ -282,7 +286,6 @@ class Brain:
 
     def current_table(self) -> table.AnswerTable:
         """Return the whole table as it is now, with all the rings that have been swapped since it was made."""
-        assert self.table is not None
         return replace(self.table, revision=self.revision, rings=tuple(self._rings))
 
     def _note_pools(self, pools: Mapping[str, model.Pool], now: float, before: Mapping[str, seen.Tried]) -> None:

@@ -14,14 +14,13 @@ from typing import Any
 from gtm import brain as brains
 from gtm import errors, model, names, seen
 from gtm.steer import audience, explain
-from gtm.wire import query, records, respond
+from gtm.wire import lookup, records
 
 ASSUMPTIONS = ("down", "up")
 
 
 def names_view(brain: brains.Brain) -> list[dict[str, Any]]:
     """Return every steered name with its rung on the ladder and the pools that serve it now."""
-    assert brain.snapshot is not None
     rows = []
     for zone in brain.snapshot.zones:
         for owner, index in sorted(zone.steer.items()):
@@ -33,7 +32,6 @@ def names_view(brain: brains.Brain) -> list[dict[str, Any]]:
 
 def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
     """Return every pool: usable or why not, how many of its members are up, and each of them."""
-    assert brain.snapshot is not None
     rows = []
     for name, pool in brain.snapshot.pools.items():
         tried = brain.pools[name]
@@ -60,20 +58,26 @@ def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
 
 def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
     """Return every endpoint by family: measured state beside what it is used for."""
-    assert brain.snapshot is not None
     serving = {
         (answer.endpoint, answer.family)
         for decision in brain.decisions
         for reply in decision.replies
         for answer in reply
     }
-    weights = {
-        member.endpoint: member.weight for pool in brain.snapshot.pools.values() for member in pool.members
-    }  # the last pool's, when several differ: each pool's own stand under `pools`
+    homes: dict[
+        str, tuple[model.Pool, model.Member]
+    ] = {}  # the first pool; each pool's own weights stand under `pools`
+    for pool in brain.snapshot.pools.values():
+        for member in pool.members:
+            homes.setdefault(member.endpoint, (pool, member))
     rows = []
     for endpoint in brain.snapshot.endpoints.values():
         for family in endpoint.families():
-            state = brain.health.endpoint_state(endpoint.name, family, now)
+            state = brain.health.endpoint_state(endpoint.name, family)
+            weight = 0.0
+            if endpoint.name in homes:
+                home, member = homes[endpoint.name]
+                weight = member.weight * brain.health.verdict(home, endpoint.name, family, None, now).weight_factor
             rows.append(
                 {
                     "endpoint": endpoint.name,
@@ -82,7 +86,7 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
                     "address": endpoint.answer(family),
                     "state": state.state,
                     "serving": (endpoint.name, family) in serving,
-                    "weight": weights.get(endpoint.name, 0) * state.weight_factor,
+                    "weight": round(weight, 4),
                     "since": round(state.since_s + brain.wall_offset_s, 3) if state.since_s else None,
                     "reason": state.reason,
                     "order": state.order,
@@ -94,21 +98,20 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
 
 def steered(brain: brains.Brain, name: str) -> int | None:
     """Return the policy that answers for an absolute lower-case `name`, wildcards included, or None."""
-    assert brain.snapshot is not None
     key = names.key(name)
     for zone in brain.snapshot.zones:
         if not names.within(key, names.key(zone.name)):
             continue
         if name in zone.steer:
             return zone.steer[name]
-        if brain.table is not None and key in brain.table.names:
+        if key in brain.table.names:
             return None
         above = key
         while len(above) > len(names.key(zone.name)):
             above = names.parent(above)
             if (wild := "*." + names.text(above)) in zone.steer:
                 return zone.steer[wild]
-            if brain.table is not None and above in brain.table.names:  # the closest encloser: RFC 4592 section 3.3.1
+            if above in brain.table.names:  # the closest encloser: RFC 4592 section 3.3.1
                 return None
     return None
 
@@ -128,15 +131,13 @@ def explain_name(
     `client` is an address or a prefix (as a client subnet option would give it); `assume` holds `GLOB=down` or
     `GLOB=up`. Raises `GtmError` for what cannot be read.
     """
-    assert brain.snapshot is not None
-    assert brain.partition is not None
     absolute = name.lower().rstrip(".") + "."
     names.wire(absolute)
-    rtype = records.type_code(qtype)
+    records.type_number(qtype.upper())
     family_of_client, address, bits = _client(client)
     index = steered(brain, absolute)
     if index is None:
-        return _static(brain, absolute, qtype.upper(), rtype, client, place)
+        return _static(brain, absolute, qtype.upper(), client, place)
     policy = brain.snapshot.policies[index]
     by_policy = brain.partition.by_policy[index]
     which, scope = 0, 0
@@ -176,9 +177,7 @@ def _assumed(
         if state not in ASSUMPTIONS or not glob:
             raise errors.GtmError(f"{text!r} is not an assumption: write GLOB=down or GLOB=up")
         wanted.append((glob, state))
-    matched = [
-        glob for glob, _ in wanted if any(fnmatch.fnmatchcase(one, glob) for one in _endpoints(brain))
-    ]
+    matched = [glob for glob, _ in wanted if any(fnmatch.fnmatchcase(one, glob) for one in _endpoints(brain))]
     for glob, _ in wanted:
         if glob not in matched:
             raise errors.GtmError(f"no endpoint matches {glob!r}")
@@ -198,23 +197,16 @@ def _assumed(
 
 
 def _endpoints(brain: brains.Brain) -> Mapping[str, model.Endpoint]:
-    assert brain.snapshot is not None
     return brain.snapshot.endpoints
 
 
-def _static(
-    brain: brains.Brain, name: str, qtype: str, rtype: int, client: str, place: str
-) -> dict[str, Any]:
+def _static(brain: brains.Brain, name: str, qtype: str, client: str, place: str) -> dict[str, Any]:
     """Explain a name that is not steered by asking the table itself."""
-    assert brain.table is not None
-    packet = query.question(name, rtype)
-    reply = respond.Responder(brain.current_table(), seed=0).answer(packet, 4, 0, "tcp")
-    assert reply is not None
-    rcode, ttl_s, answers = records.read_answers(reply)
+    found = lookup.find(brain.current_table(), name, qtype)
     return {
         "name": name, "type": qtype, "client": client, "place": place, "rule": None, "rung": None, "pool": None,
-        "tried": [], "answers": answers, "ttl": ttl_s, "ecs_scope": 0, "rcode": rcode, "why": "not a steered name",
-        "judged": brain.judged(),
+        "tried": [], "answers": list(found.answers), "ttl": found.ttl_s, "ecs_scope": 0, "rcode": found.rcode,
+        "why": "not a steered name", "judged": brain.judged(),
     }  # fmt: skip
 
 

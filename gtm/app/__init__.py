@@ -40,9 +40,7 @@ def explain_offline(path: str, name: str, qtype: str, client: str, assume: Seque
     mind = brain.Brain(loaded.snapshot.node, dice=random.random)
     now = time.monotonic()
     mind.feed(events.ConfigCame(loaded.snapshot, atlas.networks(loaded.snapshot)), now)
-    return view.explain_name(
-        mind, now, name=name, qtype=qtype, client=client, assume=assume, place=atlas.place(client)
-    )
+    return view.explain_name(mind, now, name=name, qtype=qtype, client=client, assume=assume, place=atlas.place(client))
 
 
 def refused_text(loaded: load.Loaded, color: bool = False) -> str:

@@ -8,9 +8,7 @@ import logging
 import signal
 import sys
 
-from aiohttp import web
-
-from gtm import app, errors
+from gtm import app, errors, model
 from gtm.app import desk, node
 from gtm.serve import supervisor
 from gtm.web import application
@@ -40,10 +38,10 @@ async def control(path: str) -> int:
         task.add_done_callback(reloads.discard)
 
     one.on_reload = reload
-    runner = await _serve_web(front, one)
+    served = await _serve_web(front, one)
     await stop.wait()
-    if runner is not None:
-        await runner.cleanup()
+    if served is not None:
+        await served.close()
     await one.stop()
     return 0
 
@@ -58,24 +56,19 @@ async def _reload(front: desk.Desk, one: node.Node) -> None:
     one.link.ready()
 
 
-async def _serve_web(front: desk.Desk, one: node.Node) -> web.AppRunner | None:
+async def _serve_web(front: desk.Desk, one: node.Node) -> application.Served | None:
     listen = one.snapshot.web.listen
     if listen is None:
         return None
-    runner = application.runner(application.make(front))
-    await runner.setup()
     try:
-        site = web.TCPSite(runner, listen.host, listen.port)
-        await site.start()
-    except OSError as error:  # answering does not need the web (semantics G5)
-        log.error("the web cannot listen on %s: %s", listen, error)
-        one.happened("node", "web", "", "unusable", f"{listen}: {error}")
-        await runner.cleanup()
+        served = await application.start(application.make(front), listen)
+    except errors.GtmError as error:  # answering does not need the web (semantics G5)
+        log.error("%s", error)
+        one.happened("node", "web", "", "unusable", str(error))
         return None
-    host, port = runner.addresses[0][:2]
-    front.web_listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    front.web_listen = str(model.Listen(listen.host, served.port))
     log.info("web on http://%s/", front.web_listen)
-    return runner
+    return served
 
 
 def main() -> None:

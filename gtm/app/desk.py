@@ -149,7 +149,9 @@ class Desk:
             loaded = await asyncio.to_thread(app.load_configuration, self.path)
             found = show.as_json(loaded.problems)
             if loaded.snapshot is None:
-                self._refused(f"{sum(one.severity == 'error' for one in loaded.problems)} errors; the old one stays", by)
+                self._refused(
+                    f"{sum(one.severity == 'error' for one in loaded.problems)} errors; the old one stays", by
+                )
                 return desk.Reloaded(False, problems=found, text=app.refused_text(loaded))
             planned = plan.compare(self.node.snapshot, loaded.snapshot)
             if planned.needs_yes and not yes:
@@ -174,8 +176,12 @@ class Desk:
         keys = [key for key in snapshot.checks if key.profile == profile and key.endpoint == endpoint]
         if not keys or snapshot.profiles[profile].kind != "push":
             raise desk.Refused("no-such-check", f"{profile!r} is no push check of {endpoint!r}")
-        payload = {"ok": news.ok, "reason": news.reason, "valid_for_s": news.valid_for_s, "measures": dict(news.measures)}
+        payload = {
+            "ok": news.ok,
+            "reason": news.reason,
+            "valid_for_s": news.valid_for_s,
+            "measures": dict(news.measures),
+        }
         for key in keys:
             result = push.result(snapshot.checks[key], payload, snapshot.node, time.monotonic())
             self.node.delivered(result)
-

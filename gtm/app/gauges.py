@@ -49,8 +49,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     found["orders_active"] = {(): float(sum(1 for one in mind.orders if not one.until or one.until > wall))}
     found["worker_restarts_total"] = {(): float(node.restarts.get("worker", 0))}
     found["worker_alive"] = {
-        (str(at),): float(pid > 0)
-        for at, pid in enumerate(pid for role, pid in node.processes if role == "worker")
+        (str(at),): float(pid > 0) for at, pid in enumerate(pid for role, pid in node.processes if role == "worker")
     }
     found["table_revision"] = {(): float(mind.revision)}
     found["geo_database_age_seconds"] = {(path,): wall - at for path, at in node.atlas.built_at().items()}

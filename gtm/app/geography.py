@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from gtm import errors, files, model, ports, seen
 from gtm.steer import geo
@@ -15,7 +15,6 @@ class Atlas:
 
     readers: tuple[ports.GeoReader, ...] = ()
     troubles: tuple[str, ...] = ()
-    _networks: dict[object, seen.Networks] = field(default_factory=dict)
 
     @classmethod
     def open(cls, snapshot: model.Snapshot) -> Atlas:
@@ -49,7 +48,7 @@ class Atlas:
         for reader in self.readers:
             record = reader.get(address)
             if record is not None:
-                found = geo.merged(found, geo.location(record))
+                found = _merged(found, geo.location(record))
         return found
 
     def place(self, client: str) -> str:
@@ -60,3 +59,14 @@ class Atlas:
     def built_at(self) -> dict[str, float]:
         """Return when each database was built, wall-clock seconds, by path."""
         return {reader.path: float(reader.build_epoch) for reader in self.readers}
+
+
+def _merged(known: seen.Location, more: seen.Location) -> seen.Location:
+    """Fill in from `more` what is not known yet: the place, the AS number, the coordinates, each as a whole."""
+    if not known.continent:
+        known = replace(known, continent=more.continent, country=more.country, subdivision=more.subdivision)
+    if not known.asn:
+        known = replace(known, asn=more.asn)
+    if known.lat is None:
+        known = replace(known, lat=more.lat, lon=more.lon)
+    return known

@@ -75,7 +75,7 @@ class Node:
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open the sockets, remember, look at the world, and begin; the workers have a table soon after this returns."""
+        """Open the sockets, remember, look at the world, and begin; the workers have a table soon after."""
         dns = self.snapshot.dns
         self.bound = await self.link.open(
             listen=[(one.host, one.port) for one in dns.listen],
@@ -239,13 +239,14 @@ class Node:
 
     def _status_due(self) -> None:
         self._status = None
-        now = time.monotonic()
         states = [
-            self.brain.health.endpoint_state(name, family, now).state
+            self.brain.health.endpoint_state(name, family).state
             for name, endpoint in self.snapshot.endpoints.items()
             for family in endpoint.families()
         ]
-        self.link.status(f"serving {len(self.snapshot.zones)} zones, {states.count('up')} of {len(states)} endpoints up")
+        self.link.status(
+            f"serving {len(self.snapshot.zones)} zones, {states.count('up')} of {len(states)} endpoints up"
+        )
 
     def _emit(self, event: events.Event) -> None:
         level = logging.WARNING if event.after in {"down", "failed", "tripped", "refused", "unusable"} else logging.INFO

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dns.rcode
 import pytest
-from tests.stories.world import WALL_S, World
 
 from gtm import model, seen
+from tests.stories.world import WALL_S, World
 
 CONFIG = """
 checks:
@@ -89,7 +89,11 @@ def test_B4_with_too_few_members_anywhere_the_name_is_degraded_not_dark() -> Non
 
 @pytest.mark.parametrize(
     ("when", "expected"),
-    [("serve-all", MAIN), ("{address: [203.0.113.9]}", {"203.0.113.9"}), ("{cname: slate.example.net.}", {"slate.example.net."})],
+    [
+        ("serve-all", MAIN),
+        ("{address: [203.0.113.9]}", {"203.0.113.9"}),
+        ("{cname: slate.example.net.}", {"slate.example.net."}),
+    ],
 )
 def test_B4_when_all_are_down_the_last_resort_answers(when: str, expected: set[str]) -> None:
     world = judged(config(when=when))
@@ -237,7 +241,7 @@ def test_A10_a_flapping_member_is_held_down_longer_each_time() -> None:
 
 def test_A1_remembered_health_is_used_at_start_so_a_dead_node_is_not_handed_out_again() -> None:
     world = World(config())
-    keys = list(world.brain.snapshot.checks) if world.brain.snapshot else []
+    keys = list(world.brain.snapshot.checks)
     remembered: dict[model.CheckKey, tuple[model.Status, float, str]] = {
         key: ("down" if key.endpoint == "a1" else "up", 30.0, "connection refused") for key in keys
     }
@@ -249,7 +253,8 @@ def test_A1_remembered_health_is_used_at_start_so_a_dead_node_is_not_handed_out_
 def test_C2_rules_by_place_send_each_client_to_its_own_pool() -> None:
     text = config().replace(
         "      other:",
-        "      geo: {rules: [{for: [EU], try: [main]}, {for: [NA, 203.0.113.0/24], try: [backup]}, {try: [main, backup]}]}\n"
+        "      geo:\n        rules:\n          - {for: [EU], try: [main]}\n"
+        "          - {for: [NA, 203.0.113.0/24], try: [backup]}\n          - {try: [main, backup]}\n"
         "      other:",
     )
     world = World(
@@ -280,15 +285,9 @@ def test_G1_a_reload_keeps_what_is_known_of_unchanged_members() -> None:
 
 
 def test_A12_a_stale_channel_leaves_its_own_name_alone() -> None:
-    text = (
-        config()
-        + """
-include: []
-"""
-    )
-    text = text.replace(
-        "checks:\n", "checks:\n  channel: {kind: http, path: '/{label}/live', every: 1s, timeout: 500ms, confirm: 200ms}\n"
-    ).replace("      other: {try: [main]", "      news: {try: [main], check: channel}\n      sport: {try: [main], check: channel}\n      film: {try: [main], check: channel}\n      other: {try: [main]")
+    channel = "  channel: {kind: http, path: '/{label}/live', every: 1s, timeout: 500ms, confirm: 200ms}\n"
+    names = "".join(f"      {name}: {{try: [main], check: channel}}\n" for name in ("news", "sport", "film"))
+    text = config().replace("checks:\n", "checks:\n" + channel).replace("      other:", names + "      other:")
     world = judged(text)
     world.sick[("a1", "news.live.example.com.")] = "playlist.age (14.2s) < 3 * playlist.target (2s)"
     world.run(3)

@@ -16,7 +16,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 
-from gtm import brain, events, probes, seen
+from gtm import brain, events, model, probes, seen
 from gtm.config import load
 from gtm.steer import geo
 from gtm.wire import pack, records, respond
@@ -25,7 +25,11 @@ WALL_S = 1_700_000_000.0
 
 
 class World:
-    """One node and its endpoints. `sick[endpoint]` (or (endpoint, name), or (endpoint, family)) is why a probe fails."""
+    """One node and its endpoints.
+
+    `sick[endpoint]`, or of (endpoint, name) or (endpoint, family), is why a probe fails; `blind` are endpoints whose
+    probes cannot run.
+    """
 
     def __init__(
         self,
@@ -58,7 +62,9 @@ class World:
     ) -> None:
         """Load a configuration, the way a node does."""
         kinds = {name: prober.kind for name, prober in probes.KINDS.items()}
-        loaded = load.load("gtm.yaml", {"gtm.yaml": text}, kinds=kinds, records=records.Reader(), node="ns1", store="memory:")
+        loaded = load.load(
+            "gtm.yaml", {"gtm.yaml": text}, kinds=kinds, records=records.Reader(), node="ns1", store="memory:"
+        )
         assert loaded.snapshot is not None, loaded.problems
         if geography is not None:
             networks = geo.networks([geography], geo.interest(loaded.snapshot))
@@ -103,10 +109,7 @@ class World:
                 case events.Emit(event):
                     self.log.append(event)
 
-    def _look(self, key: object) -> seen.ProbeResult:
-        from gtm import model  # noqa: PLC0415 - a name for the type only
-
-        assert isinstance(key, model.CheckKey)
+    def _look(self, key: model.CheckKey) -> seen.ProbeResult:
         at = self.now + self.took_s
         if key.endpoint in self.blind:
             return seen.ProbeResult(key, "ns1", at, None, "no socket")

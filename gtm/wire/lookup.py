@@ -1,0 +1,33 @@
+"""A table and a question in words in, its answer in words out: for people, never on the answer path."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import dnslib
+
+from gtm import names, table
+from gtm.wire import records, respond
+
+
+class Found(NamedTuple):
+    """An answer as people read it. `ttl_s` is the first record's, 0 when there is none."""
+
+    rcode: str
+    ttl_s: int
+    answers: tuple[str, ...]
+
+
+def question(name: str, rtype: str) -> bytes:
+    """Return a query without EDNS (RFC 1035 section 4.1). Raises `RecordError` and `DomainNameError`."""
+    kind = records.type_number(rtype.upper())
+    return b"\0\0\1\0\0\1\0\0\0\0\0\0" + names.wire(name) + kind.to_bytes(2) + b"\0\1"
+
+
+def find(of: table.AnswerTable, name: str, rtype: str) -> Found:
+    """Return what a worker with this table answers, over TCP, to somebody without a place."""
+    # Nothing well-formed is dropped, so there is an answer; nothing at all would be a message without records.
+    reply = respond.Responder(of, seed=0).answer(question(name, rtype), 4, 0, "tcp") or bytes(12)
+    message = dnslib.DNSRecord.parse(reply)
+    answers = tuple(str(record.rdata) for record in message.rr)
+    return Found(dnslib.RCODE.get(message.header.rcode), message.rr[0].ttl if message.rr else 0, answers)
