@@ -1,0 +1,438 @@
+"""Configuration, results, orders and the time in; verdicts, and what changed, out: the room's one stateful object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gtm import model, seen, units
+from gtm.health import alarms, flap, guard, hysteresis, judge, orders, schedule, standings, verdict, watches
+
+WARM_UP_S = (3.0, 10.0)  # the bounded warm-up of A1: at least one slow probe, at most what a restart may cost
+MAX_RUN_GAP_S = 60.0  # falls further apart are no one cut, however slow the checks are
+MAX_SETTLE_S = 60.0  # nor is a slow check waited for longer than this after a cut
+
+Kind = Literal["endpoint", "check", "guard", "flap", "stale", "order", "judged", "step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Something changed. `endpoints` are those whose verdicts may differ now.
+
+    `endpoint`: an endpoint and family as a whole; `check`: a single check without its endpoint (a stream, one of
+    several pools, one that only observes); `step`: nothing that people need to hear (doubt, slow start, the end of
+    a hold), with `before == after`. `name` is the steered name when only that name is touched. `first_bad_s` is when
+    the fall began, 0 when nothing fell. `subject` is an endpoint's name, for `check` the check, for `order` the
+    order's target.
+    """
+
+    kind: Kind
+    subject: str
+    family: model.Family | None
+    before: str
+    after: str
+    reason: str
+    endpoints: frozenset[str]
+    first_bad_s: float = 0.0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """An endpoint and family as a whole, for people: down when it is down for every pool and name."""
+
+    state: model.Status
+    since_s: float
+    reason: str
+    stale: bool
+    order: str
+
+
+_NOTHING_YET = model.Snapshot(
+    "", "", model.DnsSettings(), model.WebSettings(), "", (), {}, {}, {}, {}, {}, policies=(), zones=(), checks={}
+)
+
+
+class Health:
+    """What one vantage holds of every check, endpoint and order. All times are monotonic seconds."""
+
+    def __init__(self, vantage: str, *, passive: frozenset[str] = frozenset({"push"})) -> None:
+        self.vantage = vantage
+        self._passive = passive
+        self._dice: Callable[[], float] = float
+        self._configured = False
+        self._snapshot = _NOTHING_YET
+        self._watches = watches.Watches()
+        self._schedule = schedule.Schedule()
+        self._standings = standings.Standings(_NOTHING_YET)
+        self._orders = orders.Orders()
+        self._looks: alarms.Alarms[str] = alarms.Alarms()
+        self._guard = guard.Guard()
+        self._checked: set[str] = set()
+        self._dead: set[str] = set()  # of these, by what is measured: for the guard
+        self._shown: dict[tuple[str, model.Family], model.Status] = {}
+        self._warming: set[model.CheckKey] = set()
+        self._warm_until_s: float | None = None
+        self._pending: list[Transition] = []
+        self._pending_s = 0.0
+
+    # --- in: configuration and orders -----------------------------------------------------------------------------
+
+    def configure(
+        self,
+        snapshot: model.Snapshot,
+        now: float,
+        dice: Callable[[], float],
+        remembered: Mapping[model.CheckKey, tuple[model.Status, float, str]],
+    ) -> None:
+        """Take a new configuration. Checks that survive keep state and time; new ones are unknown.
+
+        `remembered` is (status, age in seconds, reason) by check, used by the first configuration only. `dice`
+        gives numbers from 0 to 1.
+        """
+        first, self._configured = not self._configured, True
+        self._snapshot, self._dice = snapshot, dice
+        gone = self._watches.configure(snapshot.checks, now)
+        if first:
+            self._watches.recall(remembered, now)
+        self._guard.forget(gone)
+        for key in gone & snapshot.checks.keys():
+            self._watches[key].ignore_next = self._schedule.in_flight(key)
+        active = {key: check.profile for key, check in snapshot.checks.items() if not self._is_passive(check)}
+        self._schedule.configure(active, now, dice)
+        self._checked = {key.endpoint for key, check in snapshot.checks.items() if not check.profile.observe}
+        before, self._standings = self._standings, standings.Standings(snapshot)
+        self._standings.inherit(before, now)
+        self._orders.lay(snapshot, now)
+        self._standings.refresh(snapshot.endpoints, self._status, self._orders.forced(), now, quiet=first)
+        self._looks = alarms.Alarms()
+        for endpoint in snapshot.endpoints:
+            self._look_again(endpoint, now)
+        self._shown = {
+            (endpoint.name, family): self._standings.overall(endpoint.name, family)
+            for endpoint in snapshot.endpoints.values()
+            for family in endpoint.families()
+        }
+        self._dead = {one for one in self._checked if not self._standings.alive(one, self._measured)}
+        self._warm(first, now)
+
+    def orders(
+        self, overrides: Sequence[seen.Override], now: float, wall_offset_s: float, released: Sequence[str] = ()
+    ) -> set[str]:
+        """Take all orders that are in force, and say whose verdicts may have changed.
+
+        `wall_offset_s` is wall clock minus monotonic clock, by which `until` is turned into a time that no jump of
+        the wall clock moves (G4). `released` are targets whose latches are lifted: flap hold-down, failback.
+        """
+        self._orders.put(overrides, wall_offset_s)
+        lifted = {name for target in released for name in orders.matching(target, self._snapshot)}
+        for key, watch in self._watches.items():
+            if key.endpoint in lifted:
+                watch.state = flap.released(watch.state)
+        for endpoint in lifted:
+            self._standings.release(endpoint, now)
+            self._look_again(endpoint, now)
+        affected = self._orders.lay(self._snapshot, now) | lifted
+        self._later(self._settle(affected, now), now)
+        return affected.union(*(one.endpoints for one in self._pending))
+
+    # --- the clock ------------------------------------------------------------------------------------------------
+
+    def due(self, now: float) -> list[model.Check]:
+        """Return the checks to run now; each is in flight until its result comes."""
+        return [self._watches[key].check for key in self._schedule.due(now)]
+
+    def wake_at(self) -> float | None:
+        """Return when `wake` and `due` have work again; None when never."""
+        times = (
+            self._pending_s if self._pending else None,
+            self._schedule.next_at(),
+            self._watches.next_at(),
+            self._looks.next_at(),
+            self._orders.next_at(),
+            self._guard.settles_at_s,
+            self._warm_until_s,
+        )
+        return min((at for at in times if at is not None), default=None)
+
+    def wake(self, now: float) -> list[Transition]:
+        """Let time do its work: silence that lasts too long, holds, slow starts, orders, the guard, the warm-up."""
+        happened, self._pending = self._pending, []
+        for key in self._watches.silent(now):
+            happened += self._silent(key, now)
+        for endpoint in self._looks.rang(now):
+            self._look_again(endpoint, now)
+            happened.append(Transition("step", endpoint, None, "", "", "", frozenset({endpoint})))
+        gone = self._orders.expire(now)
+        if gone:
+            touched = frozenset(self._orders.lay(self._snapshot, now))
+            happened += [Transition("order", one.target, None, one.order, "", "ran out", touched) for one in gone]
+            happened += self._settle(touched, now)
+        if self._guard.settles_at_s is not None and now >= self._guard.settles_at_s:
+            happened += self._trust(now)
+        if self._warm_until_s is not None and now >= self._warm_until_s:
+            happened.append(self._warmed("the warm-up's time is over"))
+        return happened
+
+    # --- in: results ----------------------------------------------------------------------------------------------
+
+    def came(self, result: seen.ProbeResult, now: float) -> list[Transition]:
+        """Take one result. One of a check that is not configured (any more) is dropped."""
+        key = result.check
+        watch = self._watches.get(key)
+        if watch is None:
+            return []
+        if watch.ignore_next:
+            watch.ignore_next = False
+            self._schedule.done(key, True, now, self._dice)
+            return []
+        before, measured = watch.state, watch.measured
+        ok, reason = judge.judge(watch.profile, result)
+        self._watches.take(watch, ok, reason, result.valid_for_s, now)
+        self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)
+        happened: list[Transition] = []
+        if before.status == "down" and watch.state.status == "up" and not self._guard.tripped:
+            happened += self._returned(key, watch, now)
+        if watch.measured != measured:
+            happened += self._moved(key, measured, now)
+        elif before.in_doubt != watch.state.in_doubt:
+            happened.append(self._doubt(key, watch))
+        if before.stale != watch.state.stale:
+            happened.append(self._stale(key, watch))
+        self._warming.discard(key)
+        if self._warm_until_s is not None and not self._warming:
+            happened.append(self._warmed("every check was judged"))
+        return happened
+
+    # --- out ------------------------------------------------------------------------------------------------------
+
+    def verdict(
+        self, pool: model.Pool, endpoint: str, family: model.Family, policy: model.Policy | None, now: float
+    ) -> seen.Verdict:
+        """Return the verdict on a member of `pool` for the names of `policy` (None: for no name in particular)."""
+        standing = self._standings.find(pool, endpoint, family, policy)
+        votes = [self._seen(key) for key in standing.ballot.checks]
+        return verdict.make(
+            standing,
+            pool=pool,
+            ordered=self._orders.of(endpoint),
+            votes=votes,
+            watched=[*votes, *(self._seen(key) for key in standing.watches[len(votes) :])],
+            held_until_s=self._held_until_s(standing),
+            now=now,
+        )
+
+    def endpoint_state(self, endpoint: str, family: model.Family) -> EndpointState:
+        """Return what an endpoint is as a whole, over all pools and names, and why."""
+        mine = list(self._standings.of(endpoint, family))
+        state = self._standings.overall(endpoint, family)
+        telling = next((one for one in mine if one.status != state), None) or next(iter(mine), None)
+        votes = [self._seen(key) for one in mine for key in one.ballot.checks]
+        return EndpointState(
+            state,
+            max((one.since_s for one in mine if one.status == state), default=0.0),
+            verdict.explain(telling, [self._seen(key) for key in telling.ballot.checks]) if telling else "not in use",
+            any(one.state.stale for one in votes),
+            self._orders.of(endpoint).text,
+        )
+
+    def judged(self, now: float) -> bool:
+        """Say whether the warm-up is over: everything was looked at once, or its time has run out (A1)."""
+        return self._configured and (self._warm_until_s is None or now >= self._warm_until_s)
+
+    @property
+    def guard_tripped(self) -> bool:
+        """Whether this node distrusts its own eyes at present (A9)."""
+        return self._guard.tripped
+
+    def states(self) -> Mapping[model.CheckKey, seen.HealthState]:
+        """Return what is measured, by check."""
+        return {key: watch.state for key, watch in self._watches.items()}
+
+    def remember(self, now: float) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
+        """Return (status, age in seconds, reason) by check for the next start; what the guard holds stays held."""
+        return {
+            key: (self._status(key), now - watch.state.last_s, watch.state.reason)
+            for key, watch in self._watches.items()
+            if self._status(key) != "unknown"
+        }
+
+    # --- statuses -------------------------------------------------------------------------------------------------
+
+    def _measured(self, key: model.CheckKey) -> model.Status:
+        return self._watches[key].measured
+
+    def _status(self, key: model.CheckKey) -> model.Status:
+        """Return the status that counts: the guard's where it holds one (A9), else what is measured."""
+        return self._guard.held.get(key) or self._watches[key].measured
+
+    def _seen(self, key: model.CheckKey) -> watches.Seen:
+        watch = self._watches[key]
+        return watches.Seen(key, watch.state, watch.profile, self._status(key), key in self._guard.held)
+
+    def _held_until_s(self, standing: standings.Standing) -> float:
+        return max((self._watches[key].state.held_until_s for key in standing.ballot.checks), default=0.0)
+
+    # --- inside: what follows from a change -----------------------------------------------------------------------
+
+    def _moved(self, key: model.CheckKey, before: model.Status, now: float) -> list[Transition]:
+        """Follow a check whose measured status is another now."""
+        watch = self._watches[key]
+        after = watch.measured
+        if after == "down":
+            gap_s = min(schedule.worst_detection_s(watch.profile), MAX_RUN_GAP_S)
+            self._guard.fell(key, before, now, gap_s)
+        else:
+            self._guard.rose(key)
+        first_bad_s = watch.state.first_bad_s if after == "down" else 0.0
+        touched = {key.endpoint, *self._standings.companions(key, self._status)}
+        happened = self._settle(touched, now, first_bad_s)
+        if not any(one.kind == "endpoint" and one.subject == key.endpoint for one in happened):
+            votes = frozenset() if watch.profile.observe else frozenset({key.endpoint})
+            happened.append(
+                Transition(
+                    "check", str(key), key.family, before, after, watch.state.reason, votes, first_bad_s, key.name
+                )
+            )
+        return happened
+
+    def _settle(self, endpoints: Iterable[str], now: float, first_bad_s: float = 0.0) -> list[Transition]:
+        """Judge endpoints anew, the guard first, and return what changed."""
+        happened = self._weigh(endpoints, now)
+        tripped = any(one.after == "tripped" for one in happened)
+        touched = frozenset(endpoints).union(*(one.endpoints for one in happened))
+        changed = self._standings.refresh(touched, self._status, self._orders.forced(), now, quiet=tripped)
+        for endpoint in changed.returned:
+            self._look_again(endpoint, now)
+        for endpoint in sorted(changed.endpoints):
+            happened += self._show(endpoint, first_bad_s)
+        return happened
+
+    def _show(self, endpoint: str, first_bad_s: float) -> list[Transition]:
+        """Return what people hear of an endpoint whose standing changed."""
+        happened = []
+        for family in self._snapshot.endpoints[endpoint].families():
+            before = self._shown[endpoint, family]
+            after = self._shown[endpoint, family] = self._standings.overall(endpoint, family)
+            if before != after:
+                why = self.endpoint_state(endpoint, family).reason
+                fell_s = first_bad_s if after == "down" else 0.0
+                happened.append(
+                    Transition("endpoint", endpoint, family, before, after, why, frozenset({endpoint}), fell_s)
+                )
+        return happened
+
+    def _weigh(self, endpoints: Iterable[str], now: float) -> list[Transition]:
+        """Let the guard see how many endpoints are alive, and say when it trips or starts to settle."""
+        least = self._snapshot.guard_min_alive
+        if least is None:
+            return []
+        for endpoint in self._checked.intersection(endpoints):
+            if self._standings.alive(endpoint, self._measured):
+                self._dead.discard(endpoint)
+            else:
+                self._dead.add(endpoint)
+        tripped, total = self._guard.tripped, len(self._checked)
+        alive = total - len(self._dead)
+        slowest_s = max((_recovery_s(self._watches[key].profile) for key in self._guard.held), default=0.0)
+        self._guard.weigh(alive, total, least, min(slowest_s, MAX_SETTLE_S), now)
+        if tripped or not self._guard.tripped:
+            return []
+        why = f"{alive} of {total} endpoints alive, under {least:.0%}: the verdicts from before the fall are held"
+        return [self._guard_says("clear", "tripped", why, self._guard.held)]
+
+    def _trust(self, now: float) -> list[Transition]:
+        """End the guard: enough endpoints have been back for long enough."""
+        held = tuple(self._guard.held)
+        self._guard.release()
+        said = self._guard_says("tripped", "clear", "enough endpoints are alive again: what is measured counts", held)
+        return [said, *self._settle(said.endpoints, now)]
+
+    def _guard_says(self, before: str, after: str, why: str, held: Iterable[model.CheckKey]) -> Transition:
+        touched = frozenset(key.endpoint for key in held)
+        return Transition("guard", self.vantage, None, before, after, why, touched)
+
+    def _returned(self, key: model.CheckKey, watch: watches.Watch, now: float) -> list[Transition]:
+        """Count a return from down, and hold the check back when there were too many (A10)."""
+        settings = self._snapshot.flap
+        watch.state = flap.returned(watch.state, settings, now)
+        if watch.state.held_until_s <= now:
+            return []
+        self._look_again(key.endpoint, now)
+        hold = units.show_seconds(watch.state.held_until_s - now)
+        why = f"{len(watch.state.returns)} returns within {units.show_seconds(settings.window_s)}: held back for {hold}"
+        touched = frozenset({key.endpoint})
+        return [Transition("flap", key.endpoint, key.family, "flapping", "held", why, touched, name=key.name)]
+
+    def _doubt(self, key: model.CheckKey, watch: watches.Watch) -> Transition:
+        """Return word of a doubt that came or went: the TTL follows it (D1), also of those that depend on it."""
+        if watch.profile.observe:
+            return Transition("step", key.endpoint, key.family, "", "", "", frozenset())
+        dependants = self._standings.dependants(key.endpoint)
+        touched = frozenset({key.endpoint, *dependants})
+        return Transition("step", key.endpoint, key.family, "", "", "", touched, name="" if dependants else key.name)
+
+    def _stale(self, key: model.CheckKey, watch: watches.Watch) -> Transition:
+        words = ("fresh", "stale") if watch.state.stale else ("stale", "fresh")
+        why = f"{key.profile}: {watch.state.reason}" if watch.state.stale else f"{key.profile} is probed again"
+        touched = frozenset[str]() if watch.profile.observe else frozenset({key.endpoint})
+        return Transition("stale", key.endpoint, key.family, *words, why, touched, name=key.name)
+
+    def _silent(self, key: model.CheckKey, now: float) -> list[Transition]:
+        """Take note that a check's news is too old; `on_stale` decides (A7)."""
+        watch = self._watches[key]
+        before, was_stale = watch.measured, watch.state.stale
+        watches.expire(watch, now)
+        happened = [] if was_stale else [self._stale(key, watch)]
+        if watch.measured != before:
+            happened += self._moved(key, before, now)
+        return happened
+
+    def _look_again(self, endpoint: str, now: float) -> None:
+        """Wake when time alone will next change a verdict on this endpoint: the end of a hold, a slow start's step."""
+        at = min(
+            (
+                verdict.next_change_s(standing, pool, self._held_until_s(standing), now)
+                for standing in self._standings.of(endpoint)
+                for pool in self._standings.pools_of.get(endpoint, ())
+            ),
+            default=math.inf,
+        )
+        if at < math.inf:
+            self._looks.set(endpoint, at)
+
+    def _later(self, happened: list[Transition], now: float) -> None:
+        """Keep transitions for the next `wake`, which is due at once."""
+        if happened:
+            self._pending, self._pending_s = self._pending + happened, now
+
+    def _warm(self, first: bool, now: float) -> None:
+        """Begin the warm-up with the first configuration; forget checks that a reload took away in the midst of it."""
+        unknown = {
+            key
+            for key, watch in self._watches.items()
+            if watch.state.status == "unknown" and not watch.profile.observe and not self._is_passive(watch.check)
+        }
+        if first and unknown:
+            slowest_s = max(schedule.worst_detection_s(self._watches[key].profile) for key in unknown)
+            self._warming, self._warm_until_s = unknown, now + min(max(slowest_s, WARM_UP_S[0]), WARM_UP_S[1])
+        elif self._warm_until_s is not None:
+            self._warming &= unknown
+            if not self._warming:
+                self._later([self._warmed("nothing is left to judge")], now)
+
+    def _warmed(self, why: str) -> Transition:
+        self._warm_until_s, self._warming = None, set()
+        return Transition(
+            "judged", self.vantage, None, "warming up", "judged", why, frozenset(self._snapshot.endpoints)
+        )
+
+    def _is_passive(self, check: model.Check) -> bool:
+        return check.profile.kind in self._passive
+
+
+def _recovery_s(profile: model.Profile) -> float:
+    """Return how long a check that is fine again may take to be up, in seconds."""
+    return profile.every_s + profile.timeout_s + (profile.rise - 1) * (schedule.confirm_s(profile) + profile.timeout_s)

@@ -1,0 +1,60 @@
+"""Falls, returns and the share of endpoints alive in, which verdicts are held because we distrust our own eyes out.
+
+Semantics A9. Endpoints without a check are left out of the share: nobody looks at them, so they cannot tell whether
+this node is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gtm import model
+
+# After enough endpoints are back, the rest have this many worst-case recoveries to come back too before what is
+# measured counts again: cables are plugged in at one moment, but probes come round one after the other.
+SETTLE_ROUNDS = 2.0
+
+
+class Guard:
+    """Watches one run of falls. `held` maps checks to the status that they had before the run began."""
+
+    def __init__(self) -> None:
+        self.tripped = False
+        self.held: dict[model.CheckKey, model.Status] = {}
+        self.settles_at_s: float | None = None
+        self._run: dict[model.CheckKey, model.Status] = {}
+        self._last_fall_s = float("-inf")
+
+    def fell(self, key: model.CheckKey, before: model.Status, now: float, gap_s: float) -> None:
+        """Note a fall. Falls more than `gap_s` apart are different runs: one cut shows everywhere within that time."""
+        if now - self._last_fall_s > gap_s:
+            self._run = {}
+        self._last_fall_s = now
+        before = self._run.setdefault(key, before)
+        if self.tripped:
+            self.held.setdefault(key, before)
+
+    def rose(self, key: model.CheckKey) -> None:
+        """Note that a check is really up: what is measured counts for it again."""
+        self._run.pop(key, None)
+        self.held.pop(key, None)
+
+    def forget(self, gone: Iterable[model.CheckKey]) -> None:
+        """Drop checks that are no longer configured."""
+        for key in gone:
+            self.rose(key)
+
+    def weigh(self, alive: int, total: int, min_alive: float | None, settle_s: float, now: float) -> None:
+        """Trip, begin to settle, or fall back into distrust, by the share of endpoints measured alive."""
+        if min_alive is None or not total:
+            self.release()
+        elif alive / total < min_alive:
+            self.settles_at_s = None
+            if not self.tripped:
+                self.tripped, self.held = True, dict(self._run)
+        elif self.tripped and self.settles_at_s is None:
+            self.settles_at_s = now + SETTLE_ROUNDS * settle_s
+
+    def release(self) -> None:
+        """Trust our own eyes again."""
+        self.tripped, self.held, self.settles_at_s, self._run = False, {}, None, {}

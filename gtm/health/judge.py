@@ -1,0 +1,108 @@
+"""A profile's conditions and one probe's measures in, good or bad and a sentence that says why out."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gtm import model, seen, units
+
+MAX_MATCHED = 64 * 1024  # characters that a pattern sees: an expression may be slow, the brain may not be
+MAX_SHOWN = 60  # characters of a measured text in a sentence: it is read on one line
+
+_ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def judge(profile: model.Profile, result: seen.ProbeResult) -> tuple[bool | None, str]:
+    """Return whether a result is good, and why not.
+
+    A probe that failed or could not run keeps its own word and reason; otherwise the first condition that does not
+    hold is the reason, with the values filled in: `playlist.age (14.2s) < 3 * playlist.target (2s)`.
+    """
+    if not result.ok:
+        return result.ok, result.reason or ("failed" if result.ok is False else "the probe could not run")
+    for condition in profile.expect:
+        for measure in filter(None, (condition.measure, condition.other)):
+            if measure not in result.measures:
+                return False, f"{condition.text}: {measure} was not measured"
+        try:
+            held = _holds(condition, result.measures)
+        except re.error as wrong:
+            # Not the endpoint's fault (A7); a pattern that the loader let through.
+            return None, f"{condition.text}: not a pattern: {wrong}"
+        if not held:
+            return False, sentence(condition, result.measures)
+    return True, result.reason
+
+
+def sentence(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:
+    """Return a condition as written, each measure followed by its value in parentheses."""
+    rest = condition.text.strip().removeprefix(condition.measure).strip().removeprefix(condition.op).strip()
+    other = f" ({_shown(measures[condition.other], condition.unit)})" if condition.other else ""
+    return f"{condition.measure} ({_shown(measures[condition.measure], condition.unit)}) {condition.op} {rest}{other}"
+
+
+def _holds(condition: model.Condition, measures: Mapping[str, model.Value]) -> bool:
+    seen_value = measures[condition.measure]
+    if condition.op == "in":
+        if condition.value_range is not None:
+            number = _number(seen_value)
+            return number is not None and condition.value_range[0] <= number <= condition.value_range[1]
+        return any(_compare("==", seen_value, one) for one in condition.values)
+    wanted: model.Value = condition.value if condition.value is not None else ""
+    if condition.op == "contains":
+        return str(wanted) in str(seen_value)
+    if condition.op == "matches":
+        return _pattern(str(wanted)).search(str(seen_value)[:MAX_MATCHED]) is not None
+    if condition.other:
+        number = _number(measures[condition.other])
+        return number is not None and _compare(condition.op, seen_value, condition.factor * number)
+    return _compare(condition.op, seen_value, wanted)
+
+
+def _compare(op: str, left: model.Value, right: model.Value) -> bool:
+    """Compare as numbers where both are numbers (or read as such), else as text; unlike things are just unequal."""
+    left_number, right_number = _number(left), _number(right)
+    if left_number is not None and right_number is not None:
+        return _ORDERED[op](left_number, right_number)
+    if left_number is not None or right_number is not None:
+        return op == "!="
+    return _ORDERED[op](_text(left), _text(right))
+
+
+def _number(value: model.Value) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _text(value: model.Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@functools.lru_cache(maxsize=256)
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text)
+
+
+def _shown(value: model.Value, unit: str) -> str:
+    if isinstance(value, bool):
+        return _text(value)
+    if isinstance(value, str):
+        return repr(value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "...")
+    if unit == "s":
+        return ("-" if value < 0 else "") + units.show_seconds(abs(value))
+    return f"{round(value, 3):.12g}" + {"bytes": " bytes", "days": " days"}.get(unit, "")

@@ -1,0 +1,135 @@
+"""Operators' orders in, what is ordered of each endpoint right now out (semantics B10 and the orders' targets)."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gtm import model, seen
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What holds for one endpoint: the newest of drain, down and up (None: no such order), and the weight's factor."""
+
+    state: seen.Override | None = None
+    weight: seen.Override | None = None
+
+    @property
+    def barred(self) -> bool:
+        """Whether the endpoint must not be answered, whatever its health."""
+        return self.state is not None and self.state.order in {"drain", "down"}
+
+    @property
+    def forced_up(self) -> bool:
+        """Whether the endpoint is to be used, whatever its health."""
+        return self.state is not None and self.state.order == "up"
+
+    @property
+    def factor(self) -> float:
+        """What the configured weight is multiplied by."""
+        return self.weight.value if self.weight is not None else 1.0
+
+    @property
+    def text(self) -> str:
+        """The orders in a word or two: `drain`, `weight 50%`."""
+        words: list[str] = [self.state.order] if self.state is not None else []
+        if self.weight is not None:
+            words.append(f"weight {self.weight.value * 100:g}%")
+        return ", ".join(words)
+
+    @property
+    def why(self) -> str:
+        """The order of state in a sentence, or nothing."""
+        if self.state is None:
+            return ""
+        said = {"drain": "drained", "down": "forced down", "up": "forced up"}[self.state.order]
+        by = f" by {self.state.by}" if self.state.by else ""
+        return f"{said}{by}" + (f": {self.state.why}" if self.state.why else "")
+
+
+NOTHING = Ordered()
+
+
+def matching(target: str, snapshot: model.Snapshot) -> frozenset[str]:
+    """Return the endpoints that a target names: an endpoint, a glob, `site:NAME` or `pool:NAME` (globs there too)."""
+    what, colon, pattern = target.partition(":")
+    if colon and what == "pool":
+        pools = (pool for name, pool in snapshot.pools.items() if fnmatch.fnmatchcase(name, pattern))
+        return frozenset(member.endpoint for pool in pools for member in pool.members)
+    if colon and what == "site":
+        return frozenset(
+            endpoint.name
+            for endpoint in snapshot.endpoints.values()
+            if endpoint.site and fnmatch.fnmatchcase(endpoint.site, pattern)
+        )
+    if target in snapshot.endpoints:
+        return frozenset((target,))
+    return frozenset(fnmatch.filter(snapshot.endpoints, target))
+
+
+def lay(orders: Sequence[seen.Override], snapshot: model.Snapshot) -> Mapping[str, Ordered]:
+    """Return what holds for each endpoint that any of the orders in force names. The newest order wins."""
+    found: dict[str, Ordered] = {}
+    for order in sorted(orders, key=lambda one: one.at):
+        for endpoint in matching(order.target, snapshot):
+            before = found.get(endpoint, NOTHING)
+            if order.order == "weight":
+                found[endpoint] = Ordered(before.state, order)
+            else:
+                found[endpoint] = Ordered(order, before.weight)
+    return found
+
+
+def differing(before: Mapping[str, Ordered], after: Mapping[str, Ordered]) -> set[str]:
+    """Return the endpoints of which something else is ordered now."""
+    names: Iterable[str] = before.keys() | after.keys()
+    return {name for name in names if before.get(name, NOTHING) != after.get(name, NOTHING)}
+
+
+class Orders:
+    """All orders that are in force. Times are monotonic seconds: `until` is turned into one when an order comes in."""
+
+    def __init__(self) -> None:
+        self._overrides: list[seen.Override] = []
+        self._wall_offset_s = 0.0
+        self._laid: Mapping[str, Ordered] = {}
+
+    def put(self, overrides: Iterable[seen.Override], wall_offset_s: float) -> None:
+        """Take all orders; `lay` brings them into force."""
+        self._overrides, self._wall_offset_s = list(overrides), wall_offset_s
+
+    def lay(self, snapshot: model.Snapshot, now: float) -> set[str]:
+        """Lay the orders that have not run out over the endpoints; return those for which that makes a difference."""
+        before, self._laid = self._laid, lay([one for one in self._overrides if self._end_s(one) > now], snapshot)
+        return differing(before, self._laid)
+
+    def of(self, endpoint: str) -> Ordered:
+        """Return what is ordered of an endpoint."""
+        return self._laid.get(endpoint, NOTHING)
+
+    def forced(self) -> Mapping[str, bool]:
+        """Return which endpoints an order makes count as up (or down) for those that depend on them.
+
+        A drained endpoint works; it is only not to be used.
+        """
+        return {
+            name: ordered.forced_up
+            for name, ordered in self._laid.items()
+            if ordered.state is not None and ordered.state.order != "drain"
+        }
+
+    def next_at(self) -> float | None:
+        """Return when the next order runs out; None when none will."""
+        return min((end_s for end_s in map(self._end_s, self._overrides) if end_s < math.inf), default=None)
+
+    def expire(self, now: float) -> list[seen.Override]:
+        """Drop the orders whose time has passed and return them; `lay` lifts them (F4)."""
+        gone = [one for one in self._overrides if self._end_s(one) <= now]
+        self._overrides = [one for one in self._overrides if self._end_s(one) > now]
+        return gone
+
+    def _end_s(self, order: seen.Override) -> float:
+        return order.until - self._wall_offset_s if order.until else math.inf

@@ -1,0 +1,93 @@
+"""Checks and the clock in, which of them to run now out (semantics A3 and A8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gtm import model
+from gtm.health import alarms
+
+JITTER = 0.05  # of an interval, taken off: enough to drift apart, and `worst_detection_s` stays a bound
+LOST_AFTER_S = 5.0  # a probe that is this much over its interval and time-out will never answer: run it again
+
+
+def confirm_s(profile: model.Profile) -> float:
+    """Return the pause before a repeated probe, never longer than the interval itself."""
+    return min(profile.confirm_s, profile.every_s)
+
+
+def worst_detection_s(profile: model.Profile) -> float:
+    """Return how long an endpoint can be dead and silent before its check is down, in seconds (A3).
+
+    It died just after a good probe began: one interval, then `fall` time-outs with a confirmation pause between.
+    """
+    return refused_detection_s(profile) + profile.timeout_s * profile.fall
+
+
+def refused_detection_s(profile: model.Profile) -> float:
+    """Return the same for an endpoint that refuses at once, so that no time-out is waited for."""
+    return profile.every_s + confirm_s(profile) * (profile.fall - 1)
+
+
+@dataclass(slots=True)
+class _Slot:
+    profile: model.Profile
+    started_s: float | None = None
+    in_flight: bool = False
+
+
+class Schedule:
+    """When each check is due; never is more than one probe of a check out."""
+
+    def __init__(self) -> None:
+        self._slots: dict[model.CheckKey, _Slot] = {}
+        self._alarms: alarms.Alarms[model.CheckKey] = alarms.Alarms()
+
+    def configure(
+        self, profiles: Mapping[model.CheckKey, model.Profile], now: float, dice: Callable[[], float]
+    ) -> None:
+        """Take the checks to run. Those that were there keep their time; new ones start anywhere in an interval.
+
+        A changed interval counts from when the last probe began, so no reload brings a probe forward beyond it.
+        """
+        slots: dict[model.CheckKey, _Slot] = {}
+        times: dict[model.CheckKey, float] = {}
+        for key, profile in profiles.items():
+            slot, due_s = self._slots.get(key), self._alarms.at(key)
+            if slot is None or due_s is None:
+                slot, due_s = _Slot(profile), now + dice() * profile.every_s
+            elif slot.profile.every_s != profile.every_s and not slot.in_flight:
+                began_s = now if slot.started_s is None else slot.started_s
+                due_s = max(now, began_s + profile.every_s)
+            slot.profile = profile
+            slots[key], times[key] = slot, due_s
+        self._slots, self._alarms = slots, alarms.Alarms(times)
+
+    def due(self, now: float) -> list[model.CheckKey]:
+        """Return the checks to run now and hold them to be in flight, each until `done`."""
+        found = self._alarms.rang(now)
+        for key in found:
+            slot = self._slots[key]
+            slot.in_flight, slot.started_s = True, now
+            self._alarms.set(key, now + slot.profile.every_s + slot.profile.timeout_s + LOST_AFTER_S)
+        return found
+
+    def done(self, key: model.CheckKey, hurry: bool, now: float, dice: Callable[[], float]) -> None:
+        """Take note that a probe ended; `hurry` says that a change is in doubt. Unknown checks are ignored."""
+        slot = self._slots.get(key)
+        if slot is None:
+            return
+        slot.in_flight = False
+        began_s = now if slot.started_s is None else slot.started_s
+        whole_s = began_s + slot.profile.every_s * (1.0 - JITTER * dice())
+        self._alarms.set(key, now + confirm_s(slot.profile) if hurry else max(now, whole_s))
+
+    def in_flight(self, key: model.CheckKey) -> bool:
+        """Say whether a probe of this check is out."""
+        slot = self._slots.get(key)
+        return slot is not None and slot.in_flight
+
+    def next_at(self) -> float | None:
+        """Return when the next check is due; None when there is none."""
+        return self._alarms.next_at()

@@ -1,0 +1,207 @@
+"""Checks' statuses in, where each endpoint stands with those who judge it out (semantics A5, A6, A12 and A13).
+
+A *standing* is one endpoint and family before one ballot: pools and names with the same checks share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gtm import model
+from gtm.health import ballot, depends, streams
+
+StatusOf = Callable[[model.CheckKey], model.Status]
+_NO_POOL = model.Pool("", ())
+
+
+@dataclass(slots=True)
+class Standing:
+    """`own` is what the ballot and the node's streams say, `status` the same with dependencies laid on top.
+
+    `node` says why the node as a whole has failed, `cause` names that or the dependency; empty when neither is to
+    blame. `returned_s` is when it last came
+    back from down (0: never), `released_s` when an operator last lifted what held it back. `watches` are all checks
+    that can change it.
+    """
+
+    ballot: ballot.Ballot
+    watches: tuple[model.CheckKey, ...]
+    own: model.Status = "unknown"
+    status: model.Status = "unknown"
+    node: str = ""
+    cause: str = ""
+    since_s: float = 0.0
+    returned_s: float = 0.0
+    released_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a refresh found: endpoints with any standing changed, and those of them that returned from down."""
+
+    endpoints: set[str] = field(default_factory=set)
+    returned: set[str] = field(default_factory=set)
+
+
+class Standings:
+    """All standings of one configuration."""
+
+    def __init__(self, snapshot: model.Snapshot) -> None:
+        self._snapshot = snapshot
+        self._streams = streams.Streams(snapshot.checks)
+        self._depends = depends.Dependencies(snapshot)
+        self._by_ballot: dict[ballot.Ballot, Standing] = {}
+        self._of: dict[str, list[Standing]] = {}
+        self._dead: set[str] = set()  # endpoints down by themselves in every family
+        self._found: dict[tuple[object, ...], Standing] = {}
+        self.pools_of: dict[str, list[model.Pool]] = {}
+        for pool in snapshot.pools.values():
+            for member in pool.members:
+                self.pools_of.setdefault(member.endpoint, []).append(pool)
+        self._ballots: dict[str, list[ballot.Ballot]] = {}
+        for one in self._all_ballots():
+            self._ballots.setdefault(one.endpoint, []).append(one)
+        for one in [one for mine in self._ballots.values() for one in mine]:
+            self._add(one)
+
+    def of(self, endpoint: str, family: model.Family | None = None) -> Iterator[Standing]:
+        """Yield the standings of an endpoint: those with checks where there are any, else those without."""
+        mine = [one for one in self._of.get(endpoint, ()) if family is None or one.ballot.family == family]
+        judged = [one for one in mine if one.ballot.parts]
+        yield from judged or mine
+
+    def find(self, pool: model.Pool, endpoint: str, family: model.Family, policy: model.Policy | None) -> Standing:
+        """Return an endpoint's standing in a pool for the names of a policy."""
+        laid = None if policy is None else (policy.name, policy.check)
+        place = (pool.name, endpoint, family, laid)
+        found = self._found.get(place)
+        if found is None:
+            one = ballot.make(self._snapshot, pool, endpoint, family, policy)
+            found = self._found[place] = self._by_ballot.get(one) or self._add(one)
+        return found
+
+    def overall(self, endpoint: str, family: model.Family) -> model.Status:
+        """Return the best of an endpoint's standings: it is down when it is down for everybody."""
+        return _best(one.status for one in self.of(endpoint, family))
+
+    def alive(self, endpoint: str, status_of: StatusOf) -> bool:
+        """Say whether an endpoint has a family that is not down by its own checks, as `status_of` tells them."""
+        return any(self._judge(one, status_of)[0] != "down" for one in self.of(endpoint))
+
+    def dependants(self, endpoint: str) -> set[str]:
+        """Return the endpoints that this one can take down."""
+        return self._depends.dependants(endpoint)
+
+    def companions(self, key: model.CheckKey, status_of: StatusOf) -> Iterable[str]:
+        """Yield the endpoints that a change of this check may touch beside its own (A12)."""
+        return self._streams.companions(key, status_of)
+
+    def release(self, endpoint: str, now: float) -> None:
+        """Lift what holds an endpoint back after its last return (B11)."""
+        for standing in self._of.get(endpoint, ()):
+            standing.released_s = now
+
+    def inherit(self, before: Standings, now: float) -> None:
+        """Take over what surviving standings were, so that a reload is no recovery (A1)."""
+        for one, standing in self._by_ballot.items():
+            old = before._by_ballot.get(one)
+            if old is not None:
+                standing.status, standing.since_s = old.status, old.since_s
+                standing.returned_s, standing.released_s = old.returned_s, old.released_s
+            else:
+                standing.since_s = now
+
+    def refresh(
+        self, endpoints: Iterable[str], status_of: StatusOf, forced: Mapping[str, bool], now: float, *, quiet: bool
+    ) -> Changed:
+        """Judge the standings of `endpoints` anew, and of those that depend on them where that matters.
+
+        `forced` says of endpoints under an order whether they are to count as up or down for those that depend on
+        them. `quiet` lets nothing count as a return: nobody was really away.
+        """
+        todo = set(endpoints)
+        for endpoint in tuple(todo):
+            for standing in self._of.get(endpoint, ()):
+                standing.own, standing.node = self._judge(standing, status_of)
+            if self._died_or_rose(endpoint, forced):
+                todo |= self._depends.dependants(endpoint)
+        changed = Changed()
+        for endpoint in todo:
+            cause = self._depends.cause(endpoint, self._dead.__contains__)
+            for standing in self._of.get(endpoint, ()):
+                self._conclude(standing, cause, now, changed, quiet)
+        return changed
+
+    def _died_or_rose(self, endpoint: str, forced: Mapping[str, bool]) -> bool:
+        families = {one.ballot.family for one in self.of(endpoint)}
+        dead = bool(families) and all(
+            _best(one.own for one in self.of(endpoint, family)) == "down" for family in families
+        )
+        dead = not forced.get(endpoint, not dead)
+        if dead == (endpoint in self._dead):
+            return False
+        (self._dead.add if dead else self._dead.discard)(endpoint)
+        return True
+
+    def _judge(self, standing: Standing, status_of: StatusOf) -> tuple[model.Status, str]:
+        own = ballot.outcome(standing.ballot, status_of)
+        if own != "down":
+            failed = self._streams.failed(standing.ballot.endpoint, standing.ballot.family, status_of)
+            if failed:
+                return "down", failed
+        return own, ""
+
+    @staticmethod
+    def _conclude(standing: Standing, cause: str, now: float, changed: Changed, quiet: bool) -> None:
+        before, standing.status = standing.status, "down" if cause else standing.own
+        standing.cause = standing.node or cause  # a dependency is the better reason than what it broke (A6)
+        if before == standing.status:
+            return
+        standing.since_s = now
+        changed.endpoints.add(standing.ballot.endpoint)
+        if before == "down" and standing.status == "up" and not quiet:
+            standing.returned_s = now
+            changed.returned.add(standing.ballot.endpoint)
+
+    def _add(self, one: ballot.Ballot) -> Standing:
+        own = one.checks
+        sources = self._depends.sources(one.endpoint)
+        others = [key for source in sources for other in self._ballots.get(source, ()) for key in other.checks]
+        standing = Standing(one, tuple(dict.fromkeys((*own, *others))))
+        self._by_ballot[one] = standing
+        self._of.setdefault(one.endpoint, []).append(standing)
+        return standing
+
+    def _all_ballots(self) -> list[ballot.Ballot]:
+        """Return the ballots of every pool and of every name that has checks of its own."""
+        snapshot = self._snapshot
+        found: dict[ballot.Ballot, None] = {}
+        for pool in snapshot.pools.values():
+            self._ballots_in(pool, None, found)
+        laid = {
+            (pool, policy.name, policy.check): policy
+            for policy in snapshot.policies
+            if policy.name or policy.check is not None
+            for rule in policy.rules
+            for pool in rule.pools
+        }
+        for (pool_name, _, _), policy in laid.items():
+            self._ballots_in(snapshot.pools[pool_name], policy, found)
+        for endpoint in snapshot.endpoints.values():
+            if endpoint.name not in self.pools_of:
+                for family in endpoint.families():
+                    found[ballot.make(snapshot, _NO_POOL, endpoint.name, family, None)] = None
+        return list(found)
+
+    def _ballots_in(self, pool: model.Pool, policy: model.Policy | None, found: dict[ballot.Ballot, None]) -> None:
+        for member in pool.members:
+            for family in self._snapshot.endpoints[member.endpoint].families():
+                found[ballot.make(self._snapshot, pool, member.endpoint, family, policy)] = None
+
+
+def _best(statuses: Iterable[model.Status]) -> model.Status:
+    said = set(statuses)
+    if not said or "up" in said:
+        return "up"
+    return "unknown" if "unknown" in said else "down"

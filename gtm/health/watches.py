@@ -1,0 +1,132 @@
+"""Checks and their results in, what each check is measured to be out, silence that lasts too long included (A7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gtm import model, seen
+from gtm.health import alarms, hysteresis
+
+REMEMBERED_S = 300.0  # semantics A1: what is older than five minutes is not known any more
+STALE_INTERVALS = 10  # semantics A7
+
+
+@dataclass(slots=True)
+class Watch:
+    """One check under watch. `limit_s` is when its silence becomes too long, `expired` that it has.
+
+    `ignore_next` says that a probe of what the check was before a reload is still out.
+    """
+
+    check: model.Check
+    state: seen.HealthState
+    limit_s: float
+    expired: bool = False
+    ignore_next: bool = False
+
+    @property
+    def profile(self) -> model.Profile:
+        """How the check is judged."""
+        return self.check.profile
+
+    @property
+    def measured(self) -> model.Status:
+        """What was seen, `on_stale` laid over it after too long a silence."""
+        if self.expired and self.profile.on_stale != "keep":
+            return self.profile.on_stale
+        return self.state.status
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One check behind a verdict. `status` is the one that counts (guard and `on_stale` laid over the state's)."""
+
+    key: model.CheckKey
+    state: seen.HealthState
+    profile: model.Profile
+    status: model.Status
+    guarded: bool = False
+
+
+class Watches:
+    """All checks of one configuration under watch."""
+
+    def __init__(self) -> None:
+        self._watches: dict[model.CheckKey, Watch] = {}
+        self._silences: alarms.Alarms[model.CheckKey] = alarms.Alarms()
+
+    def configure(self, checks: Mapping[model.CheckKey, model.Check], now: float) -> set[model.CheckKey]:
+        """Take the checks of a new configuration and return those under watch before that are gone or changed."""
+        before, self._watches, self._silences = self._watches, {}, alarms.Alarms()
+        for key, check in checks.items():
+            watch = before.get(key)
+            if watch is not None and _looks_alike(watch.check, check):
+                watch.check = check
+            else:
+                limit_s = now + STALE_INTERVALS * check.profile.every_s
+                watch = Watch(check, seen.HealthState(since_s=now, last_s=now), limit_s)
+            self._watches[key] = watch
+            self._silences.set(key, max(watch.limit_s, now))
+        return {key for key, watch in before.items() if self._watches.get(key) is not watch}
+
+    def recall(self, remembered: Mapping[model.CheckKey, tuple[model.Status, float, str]], now: float) -> None:
+        """Take remembered (status, age in seconds, reason) where they are young enough."""
+        for key, (status, age_s, reason) in remembered.items():
+            watch = self._watches.get(key)
+            if watch is not None and age_s < REMEMBERED_S:
+                watch.state = seen.HealthState(status, since_s=now - age_s, last_s=now - age_s, reason=reason)
+
+    def __getitem__(self, key: model.CheckKey) -> Watch:
+        return self._watches[key]
+
+    def get(self, key: model.CheckKey) -> Watch | None:
+        """Return the watch over a check, None when there is none."""
+        return self._watches.get(key)
+
+    def items(self) -> Iterator[tuple[model.CheckKey, Watch]]:
+        """Yield all of them."""
+        yield from self._watches.items()
+
+    def take(self, watch: Watch, ok: bool | None, reason: str, valid_for_s: float, now: float) -> None:
+        """Take one judged result; `valid_for_s` (0: ten intervals) is how long this news lasts."""
+        watch.state = hysteresis.step(watch.state, ok, reason, watch.profile, now)
+        if ok is None:
+            return
+        watch.expired = False
+        watch.limit_s = now + (valid_for_s or STALE_INTERVALS * watch.profile.every_s)
+        # An alarm that rings too early is set anew by `silent`: cheaper than a heap that grows with every result.
+        rings_s = self._silences.at(watch.check.key)
+        if rings_s is None or watch.limit_s < rings_s:
+            self._silences.set(watch.check.key, watch.limit_s)
+
+    def silent(self, now: float) -> list[model.CheckKey]:
+        """Return the checks whose silence has become too long just now; `expire` takes note of it."""
+        found = []
+        for key in self._silences.rang(now):
+            watch = self._watches[key]
+            if watch.limit_s > now:
+                self._silences.set(key, watch.limit_s)
+            elif not watch.expired:
+                found.append(key)
+        return found
+
+    def next_at(self) -> float | None:
+        """Return when `silent` must be asked next."""
+        return self._silences.next_at()
+
+
+def expire(watch: Watch, now: float) -> None:
+    """Hold a check's news to be too old."""
+    watch.expired = True
+    watch.state = hysteresis.step(watch.state, None, watch.state.reason or "no news for too long", watch.profile, now)
+
+
+def _looks_alike(old: model.Check, new: model.Check) -> bool:
+    """Say whether two checks see the same thing in the same way; intervals and counts may differ."""
+    return (
+        (old.address, old.port, old.host) == (new.address, new.port, new.host)
+        and old.options == new.options
+        and old.profile.kind == new.profile.kind
+        and old.profile.expect == new.profile.expect
+    )
