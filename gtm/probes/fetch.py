@@ -57,6 +57,7 @@ class _Pinned(aiohttp.BaseConnector):
         super().__init__(force_close=not again, limit=0)
         self._trial = trial
         self.dialled_s = 0.0
+        self.what = "answer"
 
     async def _create_connection(
         self,
@@ -71,7 +72,7 @@ class _Pinned(aiohttp.BaseConnector):
         _, protocol = await dial.reach(
             trial, lambda: client_proto.ResponseHandler(loop), trial.tls(), alpn=("http/1.1",)
         )
-        trial.awaiting = "answer"
+        trial.awaiting = self.what
         self.dialled_s = trial.monotonic()
         return protocol
 
@@ -95,10 +96,14 @@ class Visit:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: str = "",
+        what: str = "answer",
     ) -> Page:
-        """Fetch `path` (with its query) and read at most `limit_bytes`. Raises `Failed`, `NotRun` or `OSError`."""
+        """Fetch `path` (with its query) and read at most `limit_bytes`. Raises `Failed`, `NotRun` or `OSError`.
+
+        `what` is its word in reasons: `no complete segment within 2s`.
+        """
         trial = self._trial
-        trial.awaiting = "answer"
+        trial.awaiting = self._connector.what = what
         started_s = trial.monotonic()
         try:
             async with self._session.request(
@@ -107,7 +112,7 @@ class Visit:
                 headed_s = trial.monotonic()
                 first_byte_s = headed_s - max(started_s, self._connector.dialled_s)
                 trial.measures.setdefault(TIME_FIRST_BYTE.name, first_byte_s)
-                trial.awaiting = "complete answer"
+                trial.awaiting = f"complete {what}"
                 raw, cut = await _read(answer, limit_bytes)
                 transfer_s = trial.monotonic() - headed_s
         except aiohttp.ClientError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from gtm import model
 from gtm.probes import dial, fetch, prober
@@ -40,16 +39,17 @@ KIND = model.Kind(
     tls_port=443,
 )
 
+_MAX_NUMBER = 2**63  # beyond it a number is no measurement, and would not fit where numbers are compared
+
 
 async def look(trial: prober.Trial) -> str:
     """Ask once, and measure what the conditions mention."""
-    headers = trial.option("headers")
     async with fetch.visit(trial) as visit:
         page = await visit.get(
             trial.text("path"),
             trial.number("max_bytes"),
             method=trial.text("method"),
-            headers=headers if isinstance(headers, Mapping) else None,
+            headers=trial.headers(),
             body=trial.text("body"),
         )
     trial.measures["status"] = page.status
@@ -75,9 +75,13 @@ def _parsed(page: fetch.Page) -> object:
     if page.cut:
         raise prober.Failed(f"the body is longer than the {len(page.body)} bytes that are read, so no whole JSON")
     try:
-        return json.loads(page.body)
+        return json.loads(page.body, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise prober.Failed(f"the body is not JSON (status {page.status})") from None
+
+
+def _refuse(word: str) -> object:
+    raise ValueError(f"{word} is not JSON")  # RFC 8259 section 6
 
 
 def _at(value: object, path: str) -> model.Value | None:
@@ -89,6 +93,8 @@ def _at(value: object, path: str) -> model.Value | None:
             value = value[int(step)]
         else:
             return None
+    if isinstance(value, int) and abs(value) > _MAX_NUMBER:
+        return str(value)
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return json.dumps(value)

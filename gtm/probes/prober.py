@@ -109,6 +109,11 @@ class Trial:
             return tuple(value)
         return () if value is None else (str(value),)
 
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers to send."""
+        value = self.option("headers")
+        return value if isinstance(value, Mapping) else {}
+
     def tls(self) -> model.Tls | None:
         """Return how to speak TLS, or None for plain."""
         value = self.option("tls")

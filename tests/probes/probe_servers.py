@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -56,6 +57,10 @@ class Clock:
     def pass_(self, span_s: float) -> None:
         self.now_s += span_s
         self.wall_s += span_s
+
+    @staticmethod
+    def utc(wall_s: float) -> str:
+        return datetime.datetime.fromtimestamp(wall_s, datetime.UTC).isoformat()
 
     def prober(self, kind: model.Kind, look: prober.Look) -> prober.Prober:
         return prober.Prober(kind, look, monotonic=lambda: self.now_s, wall=lambda: self.wall_s)
