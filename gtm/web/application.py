@@ -17,6 +17,7 @@ from gtm.web.openapi import Route
 MAX_BODY_BYTES = 64 * 1024
 MAX_CONNECTIONS = 512
 KEEPALIVE_S = 30.0  # so long a connection may be idle, or take over the head of its first request
+SEND_S = 30.0  # a client that takes longer over one answer is not reading it
 SHUTDOWN_S = 2.0
 HEADERS = {
     "Content-Security-Policy": page.POLICY,
@@ -124,9 +125,11 @@ def make(
             who = auth.NOBODY if needs == "open" else auth.caller(request, of.credentials())
             auth.check(request, who, needs)
             request[auth.CALLER] = who
-            return await handler(request)
+            response = await handler(request)
         except Exception as wrong:  # the last door: nothing gets out but an error in the one shape
-            return reply.failure(request, wrong)
+            response = reply.failure(request, wrong)
+        await _send(request, response)
+        return response
 
     app = web.Application(middlewares=[gate], client_max_size=MAX_BODY_BYTES)
     app[node.CONTEXT] = node.Context(of, now)
@@ -139,6 +142,17 @@ def make(
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(live.hang_up)
     return app
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    """Send all of it, or cut off a client that does not read."""
+    try:
+        async with asyncio.timeout(SEND_S):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
 
 
 def _needs(request: web.Request) -> auth.Role:

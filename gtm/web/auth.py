@@ -105,9 +105,11 @@ def check(request: web.Request, who: Caller, needs: Role) -> None:
 
 def _check_origin(request: web.Request) -> None:
     """Refuse what another site's page sends through a browser (cross-site request forgery)."""
-    origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
-    same = origin is None or parse.urlsplit(origin).netloc.lower() == host.lower() != ""
-    if not same or request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+    origin, host = request.headers.get("Origin", "").lower(), request.headers.get("Host", "").lower()
+    if origin not in {"", f"http://{host}", f"https://{host}"} or request.headers.get("Sec-Fetch-Site", "none") not in {
+        "none",
+        "same-origin",
+    }:
         raise reply.Denied(403, "foreign-origin", "this request comes from another site's page")
 
 

@@ -35,8 +35,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
         for event in missed:
             await _write(response, _text(event))
             last_id = event.id
-        while not queue.overflowed:
+        while True:
             following = await queue.get(PING_S)
+            if queue.overflowed:
+                raise ConnectionError("this client fell too far behind")
             if following is None:
                 await _write(response, ": still here\n\n")
             elif following.id > last_id:

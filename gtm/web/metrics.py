@@ -124,13 +124,15 @@ class Exposition:
 
 def _family(metric: Metric, samples: Mapping[tuple[str, ...], float | node.Histogram]) -> core.Metric:
     name = f"gtm_{metric.name}"
+    for labels, value in samples.items():
+        if isinstance(value, node.Histogram) != (metric.type == "histogram") or len(labels) != len(metric.labels):
+            raise ValueError(f"{name} is a {metric.type} under {metric.labels}, not {value!r} under {labels}")
     if metric.type == "histogram":
         histogram = core.HistogramMetricFamily(name, metric.help, labels=metric.labels)
         for labels, value in samples.items():
-            if not isinstance(value, node.Histogram):
-                raise ValueError(f"{name} is a histogram, not a number")
-            buckets = [(repr(float(bound)), count) for bound, count in value.buckets]
-            histogram.add_metric(labels, [*buckets, ("+Inf", value.count)], value.sum)
+            if isinstance(value, node.Histogram):
+                buckets = [(repr(float(bound)), count) for bound, count in value.buckets]
+                histogram.add_metric(labels, [*buckets, ("+Inf", value.count)], value.sum)
         return histogram
     family: core.CounterMetricFamily | core.GaugeMetricFamily
     if metric.type == "counter":
@@ -138,7 +140,6 @@ def _family(metric: Metric, samples: Mapping[tuple[str, ...], float | node.Histo
     else:
         family = core.GaugeMetricFamily(name, metric.help, labels=metric.labels)
     for labels, value in samples.items():
-        if isinstance(value, node.Histogram) or len(labels) != len(metric.labels):
-            raise ValueError(f"{name} takes numbers under {metric.labels}, not {value!r} under {labels}")
-        family.add_metric(labels, value)
+        if not isinstance(value, node.Histogram):
+            family.add_metric(labels, value)
     return family

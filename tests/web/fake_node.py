@@ -1,0 +1,147 @@
+"""A node that says what the test wants and remembers what it was asked; and a thread to run it in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gtm import errors, events, model, seen
+from gtm.web import application, node
+
+NOW = 1_700_000_000.0
+OPERATOR = node.Credential("ops", "operator", "operator-secret")
+VIEWER = node.Credential("wall", "viewer", "viewer-secret")
+
+
+def status() -> dict[str, Any]:
+    return {
+        "node": "ns1",
+        "version": "0.1.0",
+        "revision": 7,
+        "digest": "abc123",
+        "listen": {"dns": ["127.0.0.1:53"], "web": "127.0.0.1:8053"},
+        "processes": [{"role": "control", "pid": 1}],
+        "names": [{"name": "live.example.com.", "rung": "fallback", "pools": ["edge-us"]}],
+        "pools": [{"pool": "edge-eu", "usable": False, "up": 0, "members": 1}],
+        "endpoints": [
+            {
+                "endpoint": "fra-1", "family": "ipv4", "state": "down", "serving": False, "weight": 3.0,
+                "since": NOW - 90, "reason": "status 503", "order": "drain", "stale": False,
+            }
+        ],
+    }  # fmt: skip
+
+
+def event(number: int, subject: str = "fra-1") -> events.Event:
+    return events.Event(NOW + number, "endpoint", subject, "up", "down", "status 503", number)
+
+
+EXPLAINED: dict[str, Any] = {
+    "name": "live.example.com.", "type": "A", "client": "", "place": "", "rule": 2, "rung": "first", "pool": "edge-us",
+    "tried": [{"pool": "edge-us", "usable": True, "reason": "1 of 1 up", "members": [
+        {"endpoint": "nyc-1", "eligible": True, "state": "up", "weight": 1.0, "reason": "fine", "order": ""}]}],
+    "answers": ["198.51.100.11"], "ttl": 5, "ecs_scope": 0, "rcode": "NOERROR", "why": "rule 2; pool edge-us; ttl 5",
+}  # fmt: skip
+
+
+@dataclass
+class FakeNode:
+    """What it is asked stands in `asked`; what it answers may be changed by the test; `raises` comes first."""
+
+    body: dict[str, Any] = field(default_factory=status)
+    tokens: tuple[node.Credential, ...] = ()
+    happened: list[events.Event] = field(default_factory=lambda: [event(1), event(2)])
+    given: list[node.OrderView] = field(default_factory=list)
+    outcome: node.Reloaded = field(default_factory=lambda: node.Reloaded(True, ("endpoint fra-2 joins edge-eu",)))
+    is_ready: tuple[bool, str] = (True, "")
+    numbers: dict[str, node.Samples] = field(default_factory=lambda: {"orders_active": {(): 0.0}})
+    unconfirmed: tuple[str, ...] = ()
+    raises: Exception | None = None
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    listeners: list[Callable[[events.Event], None]] = field(default_factory=list)
+
+    def _note(self, *what: Any) -> None:
+        self.asked.append(what)
+        if self.raises is not None:
+            raise self.raises
+
+    def status(self) -> Mapping[str, Any]:
+        self._note("status")
+        return self.body
+
+    def explain(self, name: str, qtype: str, client: str, assume: Sequence[str]) -> Mapping[str, Any]:
+        self._note("explain", name, qtype, client, tuple(assume))
+        return EXPLAINED
+
+    def ready(self) -> tuple[bool, str]:
+        return self.is_ready
+
+    def metrics(self) -> node.Metrics:
+        self._note("metrics")
+        return self.numbers
+
+    def credentials(self) -> Sequence[node.Credential]:
+        return self.tokens
+
+    def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
+        self._note("subscribe")
+        self.listeners.append(tell)
+        return lambda: self.listeners.remove(tell)
+
+    async def events(self, since: float, after_id: int, limit: int) -> Sequence[events.Event]:
+        self._note("events", since, after_id, limit)
+        return [one for one in self.happened if one.at >= since and one.id > after_id][-limit:]
+
+    async def orders(self) -> Sequence[node.OrderView]:
+        self._note("orders")
+        return self.given
+
+    async def put_order(self, order: seen.Override) -> node.OrderView:
+        self._note("put_order", order)
+        if order.target == "nowhere":
+            raise node.Refused("no-match", "'nowhere' matches nothing", "did you mean fra-1?")
+        view = node.OrderView(order, ("fra-1",), NOW + 30, self.unconfirmed)
+        self.given.append(view)
+        return view
+
+    async def drop_order(self, which: str, by: str) -> node.Released:
+        self._note("drop_order", which, by)
+        if which == "nowhere":
+            raise node.Refused("no-match", "'nowhere' is no order and no target")
+        return node.Released(("a1",), ())
+
+    async def reload(self, yes: bool, by: str) -> node.Reloaded:
+        self._note("reload", yes, by)
+        if self.outcome.needs_yes and yes:
+            return replace(self.outcome, accepted=True, needs_yes=False)
+        return self.outcome
+
+    async def push(self, profile: str, endpoint: str, news: node.Push) -> None:
+        self._note("push", profile, endpoint, news)
+
+
+class Thread:
+    """A `FakeNode` that listens on a free port of loopback in a thread of its own, for clients that block."""
+
+    def __init__(self, fake: FakeNode) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._served = self.run(lambda: application.start(application.make(fake), model.Listen("127.0.0.1", 0)))
+        self.url = f"http://127.0.0.1:{self._served.port}"
+
+    def run(self, make: Callable[[], Any]) -> Any:
+        """Run a coroutine in the server's loop and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(make(), self._loop).result(10)
+
+    def close(self) -> None:
+        """Stop listening and end the thread."""
+        self.run(self._served.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        if self._thread.is_alive():
+            raise errors.GtmError("the server's thread did not end")
+        self._loop.close()
