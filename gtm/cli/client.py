@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, TypeVar
 from urllib import parse
 
@@ -76,27 +77,24 @@ class Client:
 
     def stream(self, after: int) -> Iterator[dict[str, Any]]:
         """Yield events as they happen, beginning after an id. Ends only by raising `Unreachable` or `NotDone`."""
+        connection = self._kind(self._host, self._port, timeout=STREAM_WAIT_S)
         try:
-            connection = self._kind(self._host, self._port, timeout=STREAM_WAIT_S)
-            response = self._send(connection, "GET", f"stream?after={after}", None)
-            if response.status != 200:
-                raise NotDone(response.status, _decoded(response.read(MAX_ANSWER_BYTES)))
-            for line in response:
-                field, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(": ")
-                if field == "data":
-                    yield json.loads(value)
+            with closing(connection), closing(self._send(connection, "GET", f"stream?after={after}")) as response:
+                if response.status != 200:
+                    raise NotDone(response.status, _decoded(response.read(MAX_ANSWER_BYTES)))
+                for line in response:
+                    field, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(": ")
+                    if field == "data":
+                        yield json.loads(value)
         except (OSError, http.client.HTTPException, ValueError) as wrong:
             raise self._unreachable(wrong) from wrong
         raise Unreachable(f"{self.url} ended the stream of events")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
+        connection = self._kind(self._host, self._port, timeout=WAIT_S)
         try:
-            connection = self._kind(self._host, self._port, timeout=WAIT_S)
-            try:
-                response = self._send(connection, method, path, body)
+            with closing(connection), closing(self._send(connection, method, path, body)) as response:
                 raw = response.read(MAX_ANSWER_BYTES)
-            finally:
-                connection.close()
         except (OSError, http.client.HTTPException) as wrong:
             raise self._unreachable(wrong) from wrong
         if response.status >= 300:
@@ -107,7 +105,7 @@ class Client:
         return found
 
     def _send(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: str | None
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: str | None = None
     ) -> http.client.HTTPResponse:
         headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
         connection.request(method, f"{self._base}/api/v1/{path}", body=body, headers=headers)

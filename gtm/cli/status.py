@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,15 @@ WATCH_S = 1.0
 @tables.as_json
 @client.options
 def command(watch: bool, as_json: bool, url: str) -> None:
-    """Zones, names, pools and endpoints of a running node."""
+    """Names, pools and endpoints of a running node. With --watch, JSON is one status a line."""
     node = client.reach(url)
     if watch and not as_json:
         _watch(node)
     while True:
         found = node.get("status")
-        if as_json:
+        if as_json and watch:
+            click.echo(json.dumps(found, ensure_ascii=False))
+        elif as_json:
             tables.say_json(found)
         else:
             tables.console().print(picture(found, time.time()))

@@ -75,7 +75,9 @@ async def reload(request: web.Request) -> web.Response:
     if done.accepted:
         return reply.ok(shape)
     if done.needs_yes:
-        return reply.error(409, "needs-yes", "the plan moves much and waits for a yes", '{"yes": true}', **shape)
+        return reply.error(
+            409, "needs-yes", "the plan moves much and waits for a yes", 'gtm reload --yes, or {"yes": true}', **shape
+        )
     return reply.error(422, "config-refused", "the configuration was refused; the old one stays in force", **shape)
 
 
