@@ -13,6 +13,13 @@ from dataclasses import dataclass
 # Qtypes with a ring of their own; every other type of a steered name is answered from `Steering.other`.
 TYPE_A, TYPE_AAAA = 1, 28
 
+# Semantics C6: networks that say nothing about a place, unless a configured prefix names them (RFC 1918, RFC 6598
+# section 7, RFC 1122 section 3.2.1.3, RFC 3927; RFC 4193, RFC 4291 sections 2.5.3 and 2.5.6).
+PLACELESS = (
+    "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+    "::1/128", "fc00::/7", "fe80::/10",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
@@ -75,13 +82,16 @@ class Steering:
     """A compiled policy. `prefixes` indexes `AnswerTable.prefixes`, or is -1 when all clients are one audience (0).
 
     `a`, `aaaa` and `other` hold, by audience, indices into `AnswerTable.rings`; `other` answers every remaining
-    type: with a CNAME when all that is served is a CNAME, else with NODATA.
+    type: with a CNAME when all that is served is a CNAME, else with NODATA. An empty one stands for a family that the
+    configuration can never answer: NODATA, the same for everybody. `sticky` are the longest client prefixes that any
+    ring of this policy may hash, so that the ECS scope stays as it is when health changes (semantics C7).
     """
 
     prefixes: int
     a: tuple[int, ...]
     aaaa: tuple[int, ...]
     other: tuple[int, ...]
+    sticky: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

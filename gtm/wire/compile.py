@@ -1,0 +1,269 @@
+"""A whole accepted configuration and its rings in, an answer table out: every answer that can be made beforehand is."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from gtm import model, names, seen, table
+from gtm.wire import zone as zones
+
+AA, NXDOMAIN = 0x0400, 3
+OWNER_IS_QUESTION = b"\xc0\x0c"  # RFC 1035 section 4.1.4: a pointer to offset 12, where the question's name stands
+IN = 1
+MAX_ANSWERS = 8  # semantics B7
+MAX_HOPS = 8  # CNAMEs in one answer; resolvers give up at 8 to 16, and a loop ends sooner
+# RFC 8482 section 4.2: an HINFO that says why, long-lived so that nobody asks again soon.
+_ANY_RDATA, _ANY_TTL_S = b"\x07RFC8482\x00", 3600
+
+Record = tuple[bytes, int, int, bytes]  # owner, type, TTL in seconds, rdata
+
+
+def record(owner: bytes, kind: int, ttl_s: int, rdata: bytes) -> bytes:
+    """Return one resource record of class IN in wire form (RFC 1035 section 3.2.1)."""
+    return owner + struct.pack(">HHIH", kind, IN, ttl_s, len(rdata)) + rdata
+
+
+def _fixed(
+    flags: int, answers: Iterable[bytes] = (), authority: Iterable[bytes] = (), extra: Iterable[bytes] = ()
+) -> table.Fixed:
+    first, second, third = list(answers), list(authority), list(extra)
+    return table.Fixed(flags, len(first), len(second), len(third), b"".join(first + second + third))
+
+
+# --- rings -------------------------------------------------------------------------------------------------------
+
+
+def ring(decision: seen.Decision) -> table.Ring:
+    """Return what steering decided in wire form: up to eight records a reply, or one CNAME alone (semantics B7, E7)."""
+    return table.Ring(
+        slots=decision.slots,
+        replies=tuple(_reply(reply, decision.ttl_s) for reply in decision.replies),
+        endpoints=tuple(
+            tuple(one.endpoint for one in reply[: _room(reply)] if one.endpoint) for reply in decision.replies
+        ),
+        sticky=decision.sticky,
+        rcode=decision.rcode,
+        ttl_s=decision.ttl_s,
+        pool=decision.pool,
+        rung=decision.rung,
+        rule=decision.rule,
+        why=decision.why,
+    )
+
+
+def _room(reply: Sequence[seen.Answer]) -> int:
+    return 1 if reply and reply[0].family == "cname" else MAX_ANSWERS
+
+
+def _reply(reply: Sequence[seen.Answer], ttl_s: int) -> table.Fixed:
+    return _fixed(AA, (_steered_record(one, ttl_s) for one in reply[: _room(reply)]))
+
+
+def _steered_record(answer: seen.Answer, ttl_s: int) -> bytes:
+    if answer.family == "cname":
+        return record(OWNER_IS_QUESTION, zones.CNAME, ttl_s, names.wire(answer.value))
+    kind = zones.A if answer.family == "ipv4" else zones.AAAA
+    return record(OWNER_IS_QUESTION, kind, ttl_s, ipaddress.ip_address(answer.value).packed)
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def build(
+    snapshot: model.Snapshot,
+    *,
+    revision: int,
+    steerings: tuple[table.Steering, ...],
+    prefixes: tuple[table.PrefixTable, ...],
+    rings: tuple[table.Ring, ...],
+    places: table.PrefixTable | None = None,
+    place_names: tuple[str, ...] = (),
+    shared_key: bytes = b"",
+) -> table.AnswerTable:
+    """Return the answer table of `snapshot`; `steerings` stand in the order of its policies.
+
+    The SOA serial comes from the configuration's digest: the same on every nameserver that has the same
+    configuration, another after an edit. Nobody transfers the zones, so it need not grow.
+    """
+    serial = int.from_bytes(hashlib.sha256(snapshot.digest.encode()).digest()[:4], "big") or 1
+    apexes = frozenset(names.key(zone.name) for zone in snapshot.zones)
+    trees = [zones.grow(zone, index, serial, apexes) for index, zone in enumerate(snapshot.zones)]
+    compiler = _Compiler(trees)
+    return table.AnswerTable(
+        revision=revision,
+        digest=snapshot.digest,
+        node=snapshot.node,
+        zones=compiler.zones,
+        names=compiler.entries(),
+        steerings=tuple(
+            _steering(steering, policy, snapshot) for steering, policy in zip(steerings, snapshot.policies, strict=True)
+        ),
+        prefixes=prefixes,
+        rings=rings,
+        places=places,
+        place_names=place_names,
+        explain_to=tuple(_network(text) for text in snapshot.dns.explain_to),
+        shared_key=shared_key,
+    )
+
+
+def _network(text: str) -> tuple[int, int, int]:
+    network = ipaddress.ip_network(text, strict=False)
+    return network.version, int(network.network_address), network.prefixlen
+
+
+def _steering(steering: table.Steering, policy: model.Policy, snapshot: model.Snapshot) -> table.Steering:
+    """Add what only the configuration knows: how sticky it can get, and which families it can never answer."""
+    pools = [snapshot.pools[name] for rule in policy.rules for name in rule.pools]
+    masks = [pool.sticky for pool in pools if pool.balance == "sticky"]
+    families: set[model.Family] = {
+        family for pool in pools for member in pool.members for family in snapshot.endpoints[member.endpoint].families()
+    }
+    families |= {"ipv6" if ":" in address else "ipv4" for address in policy.when_all_down.addresses}
+    families |= {"cname"} if policy.when_all_down.cname else set()
+    return replace(
+        steering,
+        a=steering.a if families & {"ipv4", "cname"} else (),
+        aaaa=steering.aaaa if families & {"ipv6", "cname"} else (),
+        other=steering.other if "cname" in families else (),
+        sticky=(max(v4 for v4, _ in masks), max(v6 for _, v6 in masks)) if masks else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """Where a CNAME leads: the records on the way, and the node at its end when that can be answered along with it."""
+
+    records: tuple[bytes, ...]
+    end: zones.Node | None
+    missing: int = -1  # the zone in which the last target does not exist
+    target: bytes = b""
+
+
+class _Compiler:
+    """All zones' trees together, so that a CNAME can be followed from one into another."""
+
+    def __init__(self, trees: Sequence[zones.Tree]) -> None:
+        self.trees = trees
+        self.nodes: dict[bytes, zones.Node] = {}
+        for tree in trees:
+            self.nodes.update(tree.nodes)
+        self.negatives = [self._negative_authority(tree) for tree in trees]
+        self.zones = tuple(
+            table.ZoneEntry(tree.apex, _fixed(AA, (), (soa,)), _fixed(AA | NXDOMAIN, (), (soa,)))
+            for tree, soa in zip(trees, self.negatives, strict=True)
+        )
+
+    @staticmethod
+    def _negative_authority(tree: zones.Tree) -> bytes:
+        return record(tree.apex, zones.SOA, zones.negative_ttl_s(tree.soa), tree.soa.rdatas[0])
+
+    def entries(self) -> dict[bytes, table.Entry]:
+        """Return the entry of every name; names whose node is shared share the entry too."""
+        made: dict[int, table.Entry] = {}
+        out: dict[bytes, table.Entry] = {}
+        for owner, node in self.nodes.items():
+            if node.sets or node.cut:
+                out[owner] = self._entry(owner, node)
+                continue
+            entry = made.get(id(node))
+            if entry is None:
+                entry = made[id(node)] = self._entry(owner, node)
+            out[owner] = entry
+        return out
+
+    def _entry(self, owner: bytes, node: zones.Node) -> table.Entry:
+        if node.cut:
+            return self._cut(owner, node)
+        if zones.CNAME in node.sets and node.steering < 0:
+            return self._cname(owner, node)
+        steered = {zones.A, zones.AAAA, zones.CNAME} if node.steering >= 0 else set()
+        fixed = {
+            kind: _fixed(AA, _at_question(kind, rrset)) for kind, rrset in node.sets.items() if kind not in steered
+        }
+        if fixed or steered:  # E5; a bare branch of the tree has nothing to be asked for
+            any_rrset = zones.RRset(_ANY_TTL_S, (_ANY_RDATA,))
+            fixed[zones.ANY] = fixed.get(zones.HINFO) or _fixed(AA, _at_question(zones.HINFO, any_rrset))
+        above = self._parent_zone(owner, node)
+        if above is not None:  # RFC 4035 section 3.1.4.1: DS is the parent's, and the parent is here too
+            fixed[zones.DS] = self._ds(owner, above)
+        return table.Entry(node.zone, fixed, node.steering)
+
+    def _parent_zone(self, owner: bytes, node: zones.Node) -> zones.Tree | None:
+        if owner != self.trees[node.zone].apex:
+            return None
+        above = [tree for tree in self.trees if tree.apex != owner and names.within(owner, tree.apex)]
+        return max(above, key=lambda tree: len(tree.apex), default=None)
+
+    def _ds(self, owner: bytes, tree: zones.Tree) -> table.Fixed:
+        rrset = tree.sets.get(owner, {}).get(zones.DS)
+        return _fixed(AA, _at_question(zones.DS, rrset)) if rrset else self.zones[tree.index].nodata
+
+    def _cut(self, owner: bytes, node: zones.Node) -> table.Entry:
+        """A referral: NS in authority, AA clear, all glue that the zone holds (RFC 1034 4.3.2 3b, RFC 9471)."""
+        tree = self.trees[node.zone]
+        rrset = node.sets[zones.NS]
+        glue = [
+            record(host, kind, addresses.ttl_s, rdata)
+            for host in rrset.rdatas
+            for kind in (zones.A, zones.AAAA)
+            if (addresses := tree.sets.get(host.lower(), {}).get(kind))
+            for rdata in addresses.rdatas
+        ]
+        # Asked for names below it too, so the owner is written out.
+        hosts = [record(owner, zones.NS, rrset.ttl_s, host) for host in rrset.rdatas]
+        return table.Entry(node.zone, {zones.DS: self._ds(owner, tree)}, cut=_fixed(0, (), hosts, glue))
+
+    # --- CNAMEs (RFC 1034 section 3.6.2) ---
+
+    def _cname(self, owner: bytes, node: zones.Node) -> table.Entry:
+        chain = self._follow(owner, node)
+        alone = _fixed(AA, chain.records[:1])
+        fixed = {zones.CNAME: alone, zones.ANY: alone}
+        if chain.missing >= 0:  # RFC 6604 section 3: the rcode is that of the last name
+            return table.Entry(
+                node.zone, fixed, cname=_fixed(AA | NXDOMAIN, chain.records, (self.negatives[chain.missing],))
+            )
+        if chain.end is None:
+            return table.Entry(node.zone, fixed, cname=_fixed(AA, chain.records))
+        for kind, rrset in chain.end.sets.items():
+            found = [record(chain.target, kind, rrset.ttl_s, rdata) for rdata in rrset.rdatas]
+            fixed.setdefault(kind, _fixed(AA, (*chain.records, *found)))
+        return table.Entry(node.zone, fixed, cname=_fixed(AA, chain.records, (self.negatives[chain.end.zone],)))
+
+    def _follow(self, owner: bytes, node: zones.Node) -> _Chain:
+        """Follow a CNAME through static data. A steered, delegated or foreign target ends the chain (semantics E7)."""
+        met, at = {owner}, OWNER_IS_QUESTION
+        found: list[bytes] = []
+        while True:
+            rrset = node.sets[zones.CNAME]
+            target = rrset.rdatas[0]
+            found.append(record(at, zones.CNAME, rrset.ttl_s, target))
+            below = self._find(target.lower())
+            if isinstance(below, int):
+                return _Chain(tuple(found), None, missing=below)
+            if below is None or below.cut or below.steering >= 0 or target.lower() in met or len(found) == MAX_HOPS:
+                return _Chain(tuple(found), None)
+            if zones.CNAME not in below.sets:
+                return _Chain(tuple(found), below, target=target)
+            met.add(target.lower())
+            node, at = below, target
+
+    def _find(self, name: bytes) -> zones.Node | int | None:
+        """Return the node that answers for `name`, the index of the zone in which it does not exist, or None."""
+        node = self.nodes.get(name)
+        encloser = name
+        while node is None and encloser != names.ROOT:
+            encloser = names.parent(encloser)
+            node = self.nodes.get(encloser)
+        if node is None or encloser == name or node.cut:
+            return node
+        return self.nodes.get(b"\x01*" + encloser, node.zone)
+
+
+def _at_question(kind: int, rrset: zones.RRset) -> list[bytes]:
+    return [record(OWNER_IS_QUESTION, kind, rrset.ttl_s, rdata) for rdata in rrset.rdatas]

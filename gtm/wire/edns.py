@@ -1,0 +1,143 @@
+"""An OPT record in, what the asker wants out; and the OPT record that goes back (RFC 6891, 7871, 5001, 8914)."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+OPT = 41
+# What passes every path unfragmented (DNS flag day 2020, RFC 9715 section 3): we advertise it and never pass it.
+MAX_UDP_BYTES = 1232
+MIN_UDP_BYTES = 512  # RFC 6891 section 6.2.3: smaller sizes are taken as this
+NSID, SUBNET, ERROR = 3, 8, 15
+DO = 0x8000  # RFC 3225
+MAX_ERROR_BYTES = 200  # of an error's text; it is one line for a person
+MAX_NSID_BYTES = 64  # leaves room for the longest question and a client subnet in the smallest answer
+
+_OPTION = struct.Struct(">HH")
+_SUBNET = struct.Struct(">HBB")
+_HEAD = struct.Struct(">BHHBBHH")
+_LONE = struct.Struct(">BHHBBHHHHHBB")
+# The bits behind a prefix of each length, which have to be zero.
+_LOW_32 = tuple((1 << (32 - bits)) - 1 for bits in range(33))
+_LOW_128 = tuple((1 << (128 - bits)) - 1 for bits in range(129))
+
+
+class Subnet(NamedTuple):
+    """A client subnet (RFC 7871 section 6). `family` is 4 or 6; `source` 0 means that the client opted out.
+
+    `data` is the option's payload as it came, to be copied into the answer.
+    """
+
+    family: int
+    source: int
+    address: int
+    data: bytes
+
+
+class Opt(NamedTuple):
+    """What an OPT record says. `bad` marks one that is FORMERR; then, or with `version` above 0, options are unread."""
+
+    size: int
+    version: int
+    do: bool
+    nsid: bool = False
+    subnet: Subnet | None = None
+    bad: bool = False
+
+
+def read(size: int, ttl: int, data: bytes) -> Opt:
+    """Return what an OPT record says, from its class (`size`), TTL and rdata."""
+    version, do = ttl >> 16 & 0xFF, bool(ttl & DO)
+    if version:  # its options may mean anything
+        return Opt(size, version, do)
+    nsid, client, at = False, None, 0
+    while at < len(data):
+        if at + 4 > len(data):
+            return Opt(size, 0, do, bad=True)
+        code, length = _OPTION.unpack_from(data, at)
+        value = data[at + 4 : at + 4 + length]
+        at += 4 + length
+        if len(value) != length:
+            return Opt(size, 0, do, bad=True)
+        if code == NSID:
+            nsid = True
+        elif code == SUBNET and (client is not None or (client := subnet(value)) is None):  # C5
+            return Opt(size, 0, do, bad=True)
+    return Opt(size, 0, do, nsid, client)
+
+
+def lone_subnet(record: bytes) -> tuple[int, bool, Subnet] | None:
+    """Return (size, DO, subnet) of an OPT record that holds a client subnet, all in order, and nothing else.
+
+    None for everything else, right or wrong. This is `read` and `subnet` in one breath, for the most asked kind.
+    """
+    if len(record) < 19:
+        return None
+    root, kind, size, _, version, flags, length, code, inner, family, source, scope = _LONE.unpack_from(record)
+    held = len(record) - 19
+    if root or kind != OPT or version or length != held + 8 or code != SUBNET or inner != held + 4 or scope:
+        return None
+    if held != (source + 7) >> 3 or not source:
+        return None
+    if family == 1 and source <= 32:
+        address = int.from_bytes(record[19:], "big") << (32 - 8 * held)
+        if address & _LOW_32[source]:
+            return None
+        return size, flags >= DO, Subnet(4, source, address, record[15:])
+    if family == 2 and source <= 128:
+        address = int.from_bytes(record[19:], "big") << (128 - 8 * held)
+        if address & _LOW_128[source]:
+            return None
+        return size, flags >= DO, Subnet(6, source, address, record[15:])
+    return None
+
+
+def subnet(data: bytes) -> Subnet | None:
+    """Read a client subnet option; None when it breaks a rule of RFC 7871 section 6 or 7.1.2 (semantics C5).
+
+    Family 0 with nothing in it is what `dig +subnet=0` sends for "do not use my address": an opt-out (C4).
+    """
+    if len(data) < 4:
+        return None
+    family, source, scope = _SUBNET.unpack_from(data)
+    size = len(data) - 4
+    if family == 0:
+        return Subnet(4, 0, 0, data) if source == scope == size == 0 else None
+    if family > 2 or scope or size != (source + 7) >> 3:
+        return None
+    low = _LOW_32 if family == 1 else _LOW_128
+    if source >= len(low):
+        return None
+    address = int.from_bytes(data[4:], "big") << (len(low) - 1 - 8 * size)
+    if address & low[source]:
+        return None
+    return Subnet(4 if family == 1 else 6, source, address, data)
+
+
+def limit(size: int) -> int:
+    """Return how long an answer over UDP may be for an asker that offers `size` bytes (RFC 6891 section 6.2.3)."""
+    return max(MIN_UDP_BYTES, min(size, MAX_UDP_BYTES))
+
+
+def record(do: bool, options: bytes = b"", extended_rcode: int = 0) -> bytes:
+    """Return the OPT record of an answer: our size, version 0, DO as asked (RFC 3225 section 3), other flags clear."""
+    return _HEAD.pack(0, OPT, MAX_UDP_BYTES, extended_rcode, 0, DO if do else 0, len(options)) + options
+
+
+def subnet_option(asked: Subnet, scope: int) -> bytes:
+    """Return the option to answer with: FAMILY, SOURCE and ADDRESS as asked (C1), and how far the answer holds."""
+    data = asked.data
+    return _OPTION.pack(SUBNET, len(data)) + data[:3] + bytes((scope,)) + data[4:]
+
+
+def nsid_option(node: bytes) -> bytes:
+    """Return the option that names this nameserver (RFC 5001 section 2.3)."""
+    name = node[:MAX_NSID_BYTES]
+    return _OPTION.pack(NSID, len(name)) + name
+
+
+def error_option(text: str) -> bytes:
+    """Return an Extended DNS Error of code 0, "other", with `text` (RFC 8914 section 2), cut to a bounded length."""
+    line = text.encode()[:MAX_ERROR_BYTES].decode(errors="ignore").encode()  # cut between characters
+    return _OPTION.pack(ERROR, 2 + len(line)) + b"\0\0" + line

@@ -1,0 +1,334 @@
+"""A packet and who sent it in, the answer out: the only code between a socket and the answer table.
+
+Two roads to one answer. The short one takes the ordinary question (one of a few header shapes, a name that exists, no
+OPT or a plain one, or one with nothing but a client subnet); whatever it does not recognise at a glance goes the long
+one, which reads every byte. Neither allocates anything that lives on, looks at a clock, or writes a log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+
+from gtm import __version__, names, table
+from gtm.wire import edns, query, runtime, tally
+
+# Cells are made on demand, for a name and ring that is asked for; beyond this many (about 50 MB) all begin anew.
+MAX_CELLS = 262_144
+MAX_TCP_BYTES = 65535
+AA = 0x0400
+
+_AXFR, _TXT, _CHAOS, _IN = 252, 16, 3, 1
+# Types that are no data and that nobody can be asked for: OPT, NXNAME (RFC 9824 section 3.4), TKEY, TSIG.
+_NOT_ASKED = frozenset({edns.OPT, 128, 249, query.TSIG})
+_TRANSFERS = frozenset({query.IXFR, _AXFR})
+_SPECIAL = frozenset(kind.to_bytes(2, "big") + runtime.IN for kind in _NOT_ASKED | _TRANSFERS)
+_HEAD = struct.Struct(">HHHHH")
+
+# The headers of ordinary questions: any of RD, AD and CD, one question, no or one additional record. The value is
+# what `Static.heads` is indexed by.
+_SHAPES = {
+    _HEAD.pack(rd << 8 | ad_cd, 1, 0, 0, additional): rd | additional << 1
+    for rd in (0, 1)
+    for ad_cd in (0x00, 0x10, 0x20, 0x30)
+    for additional in (0, 1)
+}
+# What stands behind ordinary questions, by whether an additional record is announced: with the size that the answer
+# may have over UDP and the OPT that goes with it. Nothing, or one of the OPT records without options that resolvers
+# send in earnest. Others are as welcome and a little dearer.
+_TAILS: tuple[Mapping[bytes, tuple[int, bytes]], ...] = (
+    {b"": (edns.MIN_UDP_BYTES, b"")},
+    {
+        struct.pack(">BHHBBHH", 0, edns.OPT, size, 0, 0, flags, 0): (edns.limit(size), edns.record(bool(flags)))
+        for size in (512, 1220, 1232, 1280, 1400, 1410, 1432, 1452, 1472, 1500, 1680, 4000, 4096, 8192, 65535)
+        for flags in (0, edns.DO)
+    },
+)
+_UNKNOWN = (0, b"")
+
+
+class Responder:
+    """Answers from one table at a time. `seed` sets where exact rings begin, so that workers differ."""
+
+    def __init__(self, whole: table.AnswerTable, *, seed: int) -> None:
+        self._seed = seed.to_bytes(8, "big", signed=True)
+        self._shapes: Mapping[bytes, int] = _SHAPES
+        self._tally = tally.Tally()
+        self._use(whole)
+
+    def _use(self, whole: table.AnswerTable) -> None:
+        world = runtime.load(whole)
+        self.revision = whole.revision
+        self._world = world
+        self._nodes = world.nodes
+        self._place_names = whole.place_names
+        self._key = whole.shared_key[: hashlib.blake2b.MAX_KEY_SIZE]
+        self._node_name = whole.node.encode()
+        self._chaos = _chaos(whole.node)
+        self._cells = 0
+        self._ages = 0
+
+    # --- the table ---
+
+    def swap(self, whole: table.AnswerTable) -> bool:
+        """Answer from `whole` from now on; False, and nothing done, when it is older than what is here (G1)."""
+        if whole.revision < self.revision:
+            return False
+        self._tally.gather(self._world.turns)
+        places = self._place_names
+        self._use(whole)
+        if places != whole.place_names:  # indices that mean something else now
+            self._tally.seen_from.clear()
+        return True
+
+    def update(self, revision: int, rings: Mapping[int, table.Ring]) -> bool:
+        """Put `rings` in place; False, and nothing done, when they are older than the table or not of it (G1)."""
+        turns = self._world.turns
+        if revision < self.revision or not all(0 <= index < len(turns) for index in rings):
+            return False
+        self._tally.gather(turns[index] for index in rings)
+        for index, ring in rings.items():
+            turns[index].load(ring)
+        self.revision = revision
+        return True
+
+    def drain_counts(self) -> tally.Counts:
+        """Return what was counted since the last time, by counter and labels."""
+        self._tally.gather(self._world.turns)
+        done, self._tally = self._tally, tally.Tally()
+        return done.labelled(self._place_names)
+
+    # --- the short road ---
+
+    def answer(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+        """Return the answer to `packet`, or None when there is to be none.
+
+        `family` is 4 or 6 and `address` the sender's as a number; `transport` is "udp" or "tcp".
+        """
+        shape = self._shapes.get(packet[2:12])
+        if shape is None:
+            return self._long(packet, family, address, transport)
+        # A label may hold a zero byte, but then what is cut off here is no name of ours: keys are whole names.
+        end = packet.find(b"\0", 12) + 1
+        owner = packet[12:end].lower()  # RFC 4343; length bytes are below the letters
+        node = self._nodes.get(owner)
+        if node is None:
+            return self._long(packet, family, address, transport)
+        stop = end + 4
+        asked = packet[end:stop]
+        hit = node.get(asked)
+        if hit is None:
+            if asked[2:] != runtime.IN or asked in _SPECIAL:
+                return self._long(packet, family, address, transport)
+            hit = node[runtime.ANYTHING]
+        tail = packet[stop:]
+        plain, client, scope = _TAILS[shape >> 1].get(tail, _UNKNOWN), None, 0
+        if plain is _UNKNOWN:
+            lone = edns.lone_subnet(tail)
+            if lone is None or shape < 2:
+                return self._long(packet, family, address, transport)
+            size, do, client = lone
+        if isinstance(hit, runtime.Static):
+            reply = hit
+        elif shape > 1 and self._explains(family, address):
+            return self._long(packet, family, address, transport)
+        else:
+            reply, scope, _ = self._draw(hit, owner, family, address, client)
+        if client is not None:
+            plain = edns.limit(size), edns.record(do, edns.subnet_option(client, scope))
+        return self._finish(packet, stop, shape, reply, plain, transport)
+
+    def _finish(  # noqa: PLR0917 - a record of these six would cost more than what it holds
+        self, packet: bytes, stop: int, shape: int, reply: runtime.Static, plain: tuple[int, bytes], transport: str
+    ) -> bytes:
+        """Put an answer together and count it; too long for `plain[0]`, it is cut to nothing (RFC 2181 section 9).
+
+        `plain` is the limit over UDP and the OPT record. The question ends at `stop`.
+        """
+        counts, question = self._tally, packet[12:stop]
+        asks = counts.udp if transport == "udp" else counts.tcp
+        asked = question[-4:]
+        asks[asked] = asks.get(asked, 0) + 1
+        counts.rcodes[reply.rcode] += 1
+        out = b"".join((packet[:2], reply.heads[shape], question, reply.body, plain[1]))
+        if len(out) <= plain[0] or (transport != "udp" and len(out) <= MAX_TCP_BYTES):
+            return out
+        counts.truncated += 1
+        return b"".join((packet[:2], reply.cut[shape], question, plain[1]))
+
+    # --- drawing ---
+
+    def _draw(
+        self, hit: runtime.Steered, owner: bytes, family: int, address: int, client: edns.Subnet | None
+    ) -> tuple[runtime.Static, int, runtime.Turn]:
+        """Return what this client gets, the ECS scope of it, and the ring that it came from."""
+        if hit.plain:
+            turn, scope, bits = hit.turns[0], 0, 0
+            if self._world.places is not None:
+                self._count_place(self._world.places, owner, family, address, client)
+        else:
+            turn, scope, family, address, bits = self._audience(hit, family, address, client)
+            if self._world.places is not None:
+                self._count_place(self._world.places, owner, family, address, None)
+        if not turn.size:
+            return turn.instead or hit.nodata, scope, turn
+        cell = turn.cells.get(owner)
+        if cell is None:
+            cell = self._cell(turn, owner)
+        at = cell[0]
+        cell[0] = at + 1
+        if turn.sticky is not None:
+            at = self._client_hash(family, address, min(turn.sticky[family == 6], bits))
+        reply = turn.slots[at % turn.size]
+        turn.hits[reply] += 1
+        return turn.replies[reply], scope, turn
+
+    def _audience(
+        self, hit: runtime.Steered, family: int, address: int, client: edns.Subnet | None
+    ) -> tuple[runtime.Turn, int, int, int, int]:
+        """Return the client's ring, the scope, and who is taken for the client: family, address, known bits.
+
+        The scope is that of the matched region and of the sticky mask, whichever is longer (C2); it comes from the
+        configuration alone, so health does not change it (C7). It may be longer than SOURCE.
+        """
+        prefixes = hit.prefixes
+        if client is not None and client.source:  # C4: without SOURCE the client opted out
+            at, scope = prefixes.find(client.family, client.address)
+            if at >= 0:
+                if hit.sticky is not None:
+                    scope = max(scope, hit.sticky[client.family == 6])
+                return hit.turns[at], scope, client.family, client.address, client.source
+        at, _ = prefixes.find(family, address)
+        return hit.turns[at if at >= 0 else prefixes.nowhere], 0, family, address, runtime.WIDTH[family]
+
+    def _client_hash(self, family: int, address: int, bits: int) -> int:
+        """Return a number that every nameserver with the same key finds for this client prefix (B8)."""
+        prefix = address >> (runtime.WIDTH[family] - bits) << (runtime.WIDTH[family] - bits)
+        data = bytes((family,)) + prefix.to_bytes(16, "big")
+        return int.from_bytes(hashlib.blake2b(data, digest_size=8, key=self._key).digest(), "big")
+
+    def _cell(self, turn: runtime.Turn, owner: bytes) -> list[int]:
+        """Make the cursor of one owner in one ring. Where it begins differs by owner, worker and age."""
+        if self._cells >= MAX_CELLS:
+            self._tally.gather(self._world.turns)
+            for one in self._world.turns:
+                one.cells.clear()
+            self._cells = 0
+            self._ages += 1
+        self._cells += 1
+        salt = self._ages.to_bytes(8, "big")
+        begin = int.from_bytes(hashlib.blake2b(owner, digest_size=4, key=self._seed, salt=salt).digest(), "big")
+        cell = turn.cells[owner] = [begin, begin]
+        return cell
+
+    def _count_place(
+        self, places: runtime.Prefixes, owner: bytes, family: int, address: int, client: edns.Subnet | None
+    ) -> None:
+        at = -1
+        if client is not None and client.source:
+            at, _ = places.find(client.family, client.address)
+        if at < 0:
+            at, _ = places.find(family, address)
+        key = owner, at if at >= 0 else places.nowhere
+        seen_from = self._tally.seen_from
+        seen_from[key] = seen_from.get(key, 0) + 1
+
+    def _explains(self, family: int, address: int) -> bool:
+        return any(address >> dropped == network for dropped, network in self._world.explain[family])
+
+    # --- the long road ---
+
+    def _long(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+        asked = query.read(packet)
+        if isinstance(asked, str):
+            self._tally.drop(asked)
+            return None
+        hit, owner = self._hit(asked, family, address)
+        if isinstance(hit, int):
+            return self._refusal(packet, asked, hit, transport)
+        scope, why = 0, ""
+        if isinstance(hit, runtime.Static):
+            reply = hit
+        else:
+            client = asked.opt.subnet if asked.opt is not None else None
+            reply, scope, turn = self._draw(hit, owner, family, address, client)
+            why = turn.why
+        shape = (asked.flags & query.RD) >> 8
+        plain = edns.MIN_UDP_BYTES, b""
+        if asked.opt is not None:
+            shape |= 2
+            limit, options = edns.limit(asked.opt.size), self._options(asked.opt, scope)
+            plain = limit, edns.record(asked.opt.do, options)
+            if why and self._explains(family, address):
+                longer = edns.record(asked.opt.do, options + edns.error_option(why))
+                if transport != "udp" or asked.end + len(reply.body) + len(longer) <= limit:
+                    plain = limit, longer
+        return self._finish(packet, asked.end, shape, reply, plain, transport)
+
+    def _hit(self, asked: query.Query, family: int, address: int) -> tuple[runtime.Hit | int, bytes]:
+        """Return what answers, and the owner that it stands under; or the rcode of a refusal."""
+        if asked.rcode:
+            return asked.rcode, b""
+        if asked.klass == _CHAOS and asked.kind == _TXT and self._explains(family, address):
+            return self._chaos.get(asked.owner, query.REFUSED), b""
+        if asked.klass != _IN or asked.kind in _TRANSFERS:
+            return query.REFUSED, b""
+        if asked.kind in _NOT_ASKED:
+            return query.FORMERR, b""
+        nodes, owner = self._nodes, asked.owner
+        node = nodes.get(owner)
+        if node is None:  # RFC 1034 section 4.3.2 step 3: up to the closest encloser
+            node, owner = self._closest(owner)
+            if node is None:
+                return query.REFUSED, b""
+            wildcard = nodes.get(b"\x01*" + owner)
+            if wildcard is None:
+                return node[runtime.BELOW], owner
+            node, owner = wildcard, b"\x01*" + owner  # RFC 4592 section 3.3.1
+        return node.get(asked.kind.to_bytes(2, "big") + runtime.IN) or node[runtime.ANYTHING], owner
+
+    def _closest(self, owner: bytes) -> tuple[runtime.Node | None, bytes]:
+        node = None
+        while node is None and owner[0]:
+            owner = owner[1 + owner[0] :]
+            node = self._nodes.get(owner)
+        return node, owner
+
+    def _options(self, opt: edns.Opt, scope: int) -> bytes:
+        """Return the options that were asked for: NSID, client subnet."""
+        out = edns.nsid_option(self._node_name) if opt.nsid else b""
+        return out + edns.subnet_option(opt.subnet, scope) if opt.subnet is not None else out
+
+    def _refusal(self, packet: bytes, asked: query.Query, rcode: int, transport: str) -> bytes:
+        """Return an answer that is nothing but an rcode: AA clear, the question only where it could be read."""
+        counts = self._tally
+        counts.rcodes[rcode] += 1
+        asks = counts.udp if transport == "udp" else counts.tcp
+        label = packet[asked.end - 4 : asked.end] if asked.end > query.HEADER_BYTES else b""
+        asks[label] = asks.get(label, 0) + 1
+        flags = runtime.QR | asked.flags & (query.OPCODE | query.RD) | rcode & 15
+        question = packet[query.HEADER_BYTES : asked.end]
+        opt = b""
+        if asked.opt is not None:
+            opt = edns.record(asked.opt.do, self._options(asked.opt, 0), rcode >> 4)
+        return packet[:2] + _HEAD.pack(flags, bool(question), 0, 0, bool(opt)) + question + opt
+
+
+def _chaos(node: str) -> dict[bytes, runtime.Static]:
+    """Return the answers of class CH, TXT, by name (RFC 4892; the names are BIND's and NSD's)."""
+
+    def answer(text: str) -> runtime.Static:
+        data = text.encode()[:255]
+        rdata = bytes((len(data),)) + data
+        head = b"\xc0\x0c" + struct.pack(">HHIH", _TXT, _CHAOS, 0, len(rdata))
+        return runtime.Static(table.Fixed(AA, 1, 0, 0, head + rdata))
+
+    version = answer(f"GTM {__version__}")
+    name = answer(node)
+    return {
+        names.key(owner): one
+        for owner, one in (
+            ("id.server", name), ("hostname.bind", name), ("version.server", version), ("version.bind", version),
+        )
+    }  # fmt: skip

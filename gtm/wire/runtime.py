@@ -1,0 +1,201 @@
+"""An answer table in, what answering reads out: the same facts in the shape that costs the least while answering.
+
+The shapes are mutable and belong to one `Responder`; a change of rings is patched into them in place.
+"""
+
+from __future__ import annotations
+
+import bisect
+import ipaddress
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gtm import table
+
+QR, RD, TC = 0x8000, 0x0100, 0x0200
+WIDTH = {4: 32, 6: 128}
+IN = b"\0\1"
+
+_HEAD = struct.Struct(">HHHHH")
+_KIND = struct.Struct(">H")
+
+
+class Static:
+    """One answer. `heads[v]` is the header behind the id, `cut[v]` that of the truncated answer: bit 0 of `v` is the
+    asker's RD, bit 1 says that an OPT follows.
+    """
+
+    __slots__ = ("body", "cut", "heads", "rcode")
+    turns: None = None
+
+    def __init__(self, fixed: table.Fixed) -> None:
+        self.body = fixed.body
+        self.rcode = fixed.flags & 15
+        self.heads = tuple(
+            _HEAD.pack(QR | fixed.flags | RD * (v & 1), 1, fixed.answers, fixed.authority, fixed.additional + (v >> 1))
+            for v in range(4)
+        )
+        self.cut = tuple(_HEAD.pack(QR | TC | fixed.flags | RD * (v & 1), 1, 0, 0, v >> 1) for v in range(4))
+
+
+class Turn:
+    """A ring at work. A cell of `cells` is [draws by this owner, draws already counted]; `hits` are draws by reply.
+
+    Each owner has a cursor of its own, so that whoever asks two names (or A and AAAA) in turn still sees every member.
+    """
+
+    __slots__ = ("cells", "endpoints", "hits", "instead", "pool", "replies", "size", "slots", "sticky", "why")
+
+    def __init__(self, ring: table.Ring) -> None:
+        self.cells: dict[bytes, list[int]] = {}
+        self.load(ring)
+
+    def load(self, ring: table.Ring) -> None:
+        """Take what `ring` says; cursors go on from where they are. The draws must have been counted before."""
+        self.slots = ring.slots
+        self.size = len(ring.slots)
+        self.replies = tuple(Static(reply) for reply in ring.replies)
+        self.hits = [0] * len(ring.replies)
+        self.endpoints = ring.endpoints
+        self.sticky = ring.sticky
+        self.pool = ring.pool
+        self.why = ring.why
+        # What is said when there are no slots; None is NODATA, which needs the zone's SOA.
+        self.instead = Static(table.Fixed(ring.rcode, 0, 0, 0, b"")) if ring.rcode else None
+
+
+class Prefixes:
+    """A PrefixTable, by family."""
+
+    __slots__ = ("nowhere", "starts", "values")
+
+    def __init__(self, prefixes: table.PrefixTable) -> None:
+        self.starts = {4: prefixes.v4_starts, 6: prefixes.v6_starts}
+        self.values = {4: prefixes.v4_values, 6: prefixes.v6_values}
+        self.nowhere = prefixes.nowhere
+
+    def find(self, family: int, address: int) -> tuple[int, int]:
+        """Return the value at an address and its scope: the shortest prefix around it inside one range (C2).
+
+        A prefix lies inside a range when it holds neither neighbour's nearest address, so it must be one bit longer
+        than what the address has in common with them.
+        """
+        starts, width = self.starts[family], WIDTH[family]
+        at = bisect.bisect_right(starts, address) - 1
+        scope = 0
+        if at > 0:
+            scope = width + 1 - (address ^ (starts[at] - 1)).bit_length()
+        if at + 1 < len(starts):
+            scope = max(scope, width + 1 - (address ^ starts[at + 1]).bit_length())
+        return self.values[family][at], scope
+
+
+class Steered:
+    """One family of one policy in one zone. `plain` says that all clients are treated alike, whoever they are."""
+
+    __slots__ = ("nodata", "plain", "prefixes", "sticky", "turns")
+
+    def __init__(self, turns: list[Turn], prefixes: Prefixes, sticky: tuple[int, int] | None, nodata: Static) -> None:
+        self.turns = turns
+        self.prefixes = prefixes
+        self.sticky = sticky
+        self.nodata = nodata
+        self.plain = len(turns) == 1 and sticky is None
+
+
+Hit = Static | Steered
+Node = dict[bytes, Hit]  # by type and class as they stand in a question, and by the two keys below
+# Longer than a type and class, so that no packet says it: the answer to every type that has none of its own.
+ANYTHING = b"anything"
+BELOW = b"below"  # the answer for names below that do not exist: NXDOMAIN, or the referral
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything of one table. `explain` holds (bits to drop, network) by family."""
+
+    nodes: Mapping[bytes, Node]
+    turns: Sequence[Turn]
+    places: Prefixes | None
+    explain: Mapping[int, Sequence[tuple[int, int]]]
+
+
+def load(whole: table.AnswerTable) -> World:
+    """Return `whole` in runtime form; entries that are shared stay shared."""
+    turns = [Turn(ring) for ring in whole.rings]
+    makers = _Nodes(whole, turns)
+    explain: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
+    for family, base, bits in whole.explain_to:
+        dropped = WIDTH[family] - bits
+        explain[family].append((dropped, base >> dropped))
+    return World(makers.all(), turns, Prefixes(whole.places) if whole.places is not None else None, explain)
+
+
+class _Nodes:
+    """Makes the nodes of one table, each shared thing once."""
+
+    def __init__(self, whole: table.AnswerTable, turns: list[Turn]) -> None:
+        self._whole = whole
+        self._turns = turns
+        self._prefixes = [Prefixes(one) for one in whole.prefixes]
+        self._nodata = [Static(zone.nodata) for zone in whole.zones]
+        self._nxdomain = [Static(zone.nxdomain) for zone in whole.zones]
+        self._steered: dict[tuple[int, int], tuple[Hit, Hit, Hit]] = {}
+
+    def all(self) -> dict[bytes, Node]:
+        made: dict[int, Node] = {}
+        nodes: dict[bytes, Node] = {}
+        for owner, entry in self._whole.names.items():
+            node = made.get(id(entry))
+            if node is None:
+                node = made[id(entry)] = self._node(entry)
+            nodes[owner] = node
+        return nodes
+
+    def _node(self, entry: table.Entry) -> Node:
+        node: Node = {_KIND.pack(kind) + IN: Static(fixed) for kind, fixed in entry.fixed.items()}
+        node[BELOW] = self._nxdomain[entry.zone]
+        if entry.cut is not None:
+            node[ANYTHING] = node[BELOW] = Static(entry.cut)
+        elif entry.steering >= 0:
+            a, aaaa, node[ANYTHING] = self._steer(entry.zone, entry.steering)
+            node[_KIND.pack(table.TYPE_A) + IN], node[_KIND.pack(table.TYPE_AAAA) + IN] = a, aaaa
+        elif entry.cname is not None:
+            node[ANYTHING] = Static(entry.cname)
+        else:
+            node[ANYTHING] = self._nodata[entry.zone]
+        return node
+
+    def _steer(self, zone: int, index: int) -> tuple[Hit, Hit, Hit]:
+        known = self._steered.get((zone, index))
+        if known is None:
+            of = self._whole.steerings[index]
+            known = self._steered[zone, index] = (
+                self._hit(zone, of, of.a),
+                self._hit(zone, of, of.aaaa),
+                self._hit(zone, of, of.other),
+            )
+        return known
+
+    def _hit(self, zone: int, of: table.Steering, rings: Sequence[int]) -> Hit:
+        if not rings:
+            return self._nodata[zone]
+        prefixes = self._prefixes[of.prefixes] if of.prefixes >= 0 else _EVERYBODY
+        turns = [self._turns[ring] for ring in rings]
+        sticky = of.sticky or next((turn.sticky for turn in turns if turn.sticky), None)
+        return Steered(turns, prefixes, sticky, self._nodata[zone])
+
+
+def _everybody() -> Prefixes:
+    """Return the table of a policy with one audience: even there, some addresses say nothing of a client (C6)."""
+    starts: dict[int, list[int]] = {4: [0], 6: [0]}
+    values: dict[int, list[int]] = {4: [0], 6: [0]}
+    for network in sorted(map(ipaddress.ip_network, table.PLACELESS), key=lambda one: int(one.network_address)):
+        first, after = int(network.network_address), int(network.broadcast_address) + 1
+        starts[network.version] += [first, after]
+        values[network.version] += [-1, 0]
+    return Prefixes(table.PrefixTable(tuple(starts[4]), tuple(values[4]), tuple(starts[6]), tuple(values[6]), 0))
+
+
+_EVERYBODY = _everybody()

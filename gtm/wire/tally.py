@@ -1,0 +1,76 @@
+"""What was answered, as numbers: plain cells that answering adds to, turned into labelled counts when drained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gtm import names
+from gtm.wire import runtime
+
+Counts = dict[str, dict[tuple[str, ...], int]]
+
+# The types that are counted by name; labels stay few whatever is asked (house section 4.1: bounded cardinality).
+_TYPES = {
+    1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 35: "NAPTR",
+    43: "DS", 48: "DNSKEY", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 251: "IXFR", 252: "AXFR", 255: "ANY", 257: "CAA",
+}  # fmt: skip
+_LABELS = {kind.to_bytes(2, "big") + runtime.IN: name for kind, name in _TYPES.items()}
+_RCODES = {
+    0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 9: "NOTAUTH", 16: "BADVERS",
+}  # fmt: skip
+
+
+class Tally:
+    """Everything that one responder counts between two drains.
+
+    `udp` and `tcp` are keyed by type and class as they stand in a question, `rcodes` by number, `seen_from` by owner
+    and index of the place.
+    """
+
+    def __init__(self) -> None:
+        self.udp: dict[bytes, int] = {}
+        self.tcp: dict[bytes, int] = {}
+        self.rcodes = [0] * 17
+        self.dropped: dict[str, int] = {}
+        self.truncated = 0
+        self.seen_from: dict[tuple[bytes, int], int] = {}
+        self._steered: dict[tuple[bytes, str], int] = {}
+        self._answers: dict[str, int] = {}
+
+    def drop(self, reason: str) -> None:
+        """Count a packet that gets no answer."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+    def gather(self, turns: Iterable[runtime.Turn]) -> None:
+        """Take over what these rings have counted; to be done before a ring changes."""
+        steered, answers = self._steered, self._answers
+        for turn in turns:
+            if not any(turn.hits):
+                continue
+            for reply, hits in enumerate(turn.hits):
+                if hits:
+                    turn.hits[reply] = 0
+                    for endpoint in turn.endpoints[reply]:
+                        answers[endpoint] = answers.get(endpoint, 0) + hits
+            for owner, cell in turn.cells.items():
+                if cell[0] != cell[1]:
+                    key = owner, turn.pool
+                    steered[key] = steered.get(key, 0) + cell[0] - cell[1]
+                    cell[1] = cell[0]
+
+    def labelled(self, place_names: tuple[str, ...]) -> Counts:
+        """Return the counts under their labels. What rings hold has to be gathered first."""
+        counts: Counts = {
+            "queries": {},
+            "responses": {(_RCODES[rcode],): number for rcode, number in enumerate(self.rcodes) if number},
+            "dropped": {(reason,): number for reason, number in self.dropped.items()},
+            "steered": {(names.text(owner), pool): number for (owner, pool), number in self._steered.items()},
+            "answers": {(endpoint,): number for endpoint, number in self._answers.items()},
+            "places": {(names.text(owner), place_names[at]): number for (owner, at), number in self.seen_from.items()},
+            "truncated": {(): self.truncated} if self.truncated else {},
+        }
+        for transport, asked in (("udp", self.udp), ("tcp", self.tcp)):
+            for question, number in asked.items():
+                label = transport, _LABELS.get(question, "other")
+                counts["queries"][label] = counts["queries"].get(label, 0) + number
+        return counts
