@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gtm import model, places, seen
+from gtm import errors, model, places, seen
 from gtm.steer import ranges
 
 Record = Mapping[str, Any]
@@ -66,7 +66,7 @@ def networks(databases: Sequence[Iterable[Row]], interest: Interest) -> seen.Net
     """Return all databases as one map, in which each range differs from its neighbours.
 
     Rows must come in address order within a family (as `ports.GeoReader.ranges` gives them) and must not overlap;
-    raises `ValueError` otherwise. A later database refines a place (`NA-US` to `NA-US-CA`) and fills in what an
+    raises `GtmError` otherwise. A later database refines a place (`NA-US` to `NA-US-CA`) and fills in what an
     earlier one does not say; it never contradicts it.
     """
     keep = _Keep(interest, several=len(databases) > 1)
@@ -225,7 +225,7 @@ def _reduced(database: Iterable[Row], keep: _Keep) -> dict[int, tuple[list[int],
         starts, values = out[family]
         end, part = ends[family], keep.part(record)
         if network < end:
-            raise ValueError(f"a database is not in address order at {network:#x}/{bits}")
+            raise errors.GtmError(f"a database is not in address order at {network:#x}/{bits}")
         if network > end and values[-1]:
             starts.append(end)
             values.append(0)

@@ -95,7 +95,8 @@ class Roster:
 
     def _reason(self, held: bool) -> str:
         up = len(self.up(held))
-        text = f"{up} of {len(self.people)} up"
+        unsure = sum(1 for person in self.up(held) if not person.known)
+        text = f"{up - unsure} of {len(self.people)} up" + (f", {unsure} unknown" if unsure else "")
         need, by_weight = self.need()
         if up and not self.usable(held):
             text += f", needs {self.pool.min_up_share:.0%} of weight" if by_weight else f", needs {need:g}"

@@ -101,12 +101,19 @@ def _walk(case: _Case, family: model.Family) -> _Found:
 
 
 def _nodata(case: _Case, family: model.Family, mine: Sequence[roster.Roster], other: Sequence[roster.Roster]) -> _Found:
-    """Answer NODATA so that clients use the other family (B6); where the name stands is what that family says."""
+    """Answer NODATA so that clients use the other family (B6); where the name stands is what that family says.
+
+    When nobody lives in the other family either, addresses and host names of the last resort count in both.
+    """
     watched = (*_everybody(mine), *_everybody(other))
     if not any(one.people for one in other):
         return _Found("first", "", (), note="no members")
     there = _walk(case, OTHER[family])
     has_some = any(one.people for one in mine)
+    if there.rung == "last_resort":
+        last = _last_resort(case, family, mine, ())
+        if last.fixed:
+            return replace(last, watched=watched)
     note = f"all {family} members down, {OTHER[family]} lives" if has_some else f"no {family} address"
     tried = tuple(one.tried(held=True, usable=False) for one in mine) if has_some else ()
     return _Found(there.rung, there.pool, tried, watched=watched, note=note)
@@ -161,6 +168,7 @@ def _fill(case: _Case, found: _Found) -> seen.Decision:
         high_s=policy.ttl_max_s,
         judged=case.judged,
     )
+    pool = case.pools.get(found.pool)
     turn = _turn(case, found)
     return seen.Decision(
         rule=case.audience.rule + 1,
@@ -170,7 +178,7 @@ def _fill(case: _Case, found: _Found) -> seen.Decision:
         replies=turn.replies,
         slots=turn.slots,
         ttl_s=ttl_s,
-        sticky=_sticky(case) if turn.replies else None,
+        sticky=pool.sticky if pool is not None and _is_sticky(found, pool) else None,
         rcode=found.rcode,
         why=_why(case, found, ttl_s),
     )
@@ -187,7 +195,7 @@ def _turn(case: _Case, found: _Found) -> ring.Turn:
     if found.rung == "last_resort":
         return ring.exact((roster.seats(found.serving, equal=True),), answers)
     seats = roster.seats(found.serving)
-    if pool.balance == "sticky":
+    if _is_sticky(found, pool):
         return ring.sticky(seats, answers, case.shared_key)
     near = case.audience.near.get(pool.name) if pool.balance == "nearest" else None
     if near is None:  # also a client whose place is unknown: as `weighted` (B8)
@@ -196,15 +204,9 @@ def _turn(case: _Case, found: _Found) -> ring.Turn:
     return ring.exact(tuple(band for band in bands if band), answers)
 
 
-def _sticky(case: _Case) -> tuple[int, int] | None:
-    """Return the client prefix that this rule's rings are drawn by, or None to draw in turn.
-
-    A rule with a sticky pool draws *every* ring by prefix, on every rung of the ladder, and by the shortest of its
-    pools' prefixes: the ECS scope follows it, and must not change because health changed (C7).
-    """
-    names = case.policy.rules[case.audience.rule].pools
-    masks = [case.pools[name].sticky for name in names if case.pools[name].balance == "sticky"]
-    return (min(v4 for v4, _ in masks), min(v6 for _, v6 in masks)) if masks else None
+def _is_sticky(found: _Found, pool: model.Pool) -> bool:
+    """Say whether clients are tied to their prefix: not in a last resort, which goes in rotation (B4)."""
+    return pool.balance == "sticky" and bool(found.serving) and found.rung != "last_resort"
 
 
 def _why(case: _Case, found: _Found, ttl_s: int) -> str:
