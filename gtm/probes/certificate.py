@@ -41,7 +41,7 @@ def read(der: bytes) -> Certificate:
         before, after = (_time(tag, value) for tag, value in _parts(fields[3][1])[:2])
         names = [name for tag, value in fields[6:] if tag == 0xA3 for name in _alternative_names(value)]
         return Certificate(before, after, tuple(names or _common_names(fields[4][1])))
-    except (IndexError, UnicodeDecodeError) as error:
+    except (IndexError, ValueError) as error:
         raise ValueError(f"not a certificate: {error}") from None
 
 
@@ -55,7 +55,7 @@ def _parts(data: bytes) -> list[tuple[int, bytes]]:
             size = int.from_bytes(data[at : at + length_bytes], "big")
             at += length_bytes
         if at + size > len(data):
-            raise ValueError("not a certificate: cut short")
+            raise ValueError("cut short")
         out.append((tag, data[at : at + size]))
         at += size
     return out
@@ -67,7 +67,7 @@ def _time(tag: int, value: bytes) -> float:
     if tag == _UTC_TIME:
         text = ("19" if text[:2] >= "50" else "20") + text
     elif tag != _GENERAL_TIME:
-        raise ValueError("not a certificate: no time where one belongs")
+        raise ValueError("no time where one belongs")
     return datetime.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.UTC).timestamp()
 
 

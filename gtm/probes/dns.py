@@ -28,7 +28,7 @@ KIND = model.Kind(
     ),
     measures=(
         model.Measure("rcode", "text", "NOERROR, NXDOMAIN, SERVFAIL, ..."),
-        model.Measure("answers", "text", "the answer section's data, `, ` between"),
+        model.Measure("answers", "text", "the answer section's data, sorted, `, ` between"),
         model.Measure("answers.count", "", "how many records the answer section has"),
         model.Measure("authoritative", "", "whether the AA bit is set"),
         prober.TIME_TOTAL,
@@ -54,7 +54,7 @@ async def look(trial: prober.Trial) -> str:
         raise prober.Failed(f"not a DNS answer to the question: {error or type(error).__name__}") from None
     except EOFError:
         raise prober.Failed("connection closed without an answer") from None
-    data = [record.to_text() for rrset in answer.answer for record in rrset]
+    data = sorted(record.to_text() for rrset in answer.answer for record in rrset)
     trial.measures["rcode"] = dns.rcode.to_text(answer.rcode())
     trial.measures["answers"] = ", ".join(data)
     trial.measures["answers.count"] = len(data)

@@ -71,6 +71,7 @@ async def look(trial: prober.Trial) -> str:
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
             os.killpg(transport.get_pid(), signal.SIGKILL)
+        await listener.exited  # a matter of moments; nobody is left behind as a zombie
         raise
     finally:
         transport.close()
@@ -85,9 +86,13 @@ class _Listener(asyncio.SubprocessProtocol):
         self._limit_bytes = limit_bytes
         self.kept = b""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.kept += data[: self._limit_bytes - len(self.kept)]
+
+    def process_exited(self) -> None:
+        self.exited.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The command has ended, and nobody holds its output open any more."""

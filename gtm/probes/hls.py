@@ -68,7 +68,7 @@ _HTML = (b"<!doctype", b"<html")
 async def look(trial: prober.Trial) -> str:
     """Fetch the playlist, of a multivariant one its lowest variant's, and the beginning of the newest segment."""
     async with fetch.visit(trial, again=True) as visit:
-        path = trial.text("path")
+        path = "/" + trial.text("path").removeprefix("/")
         page = await _playlist(trial, visit, path)
         found = _scan(page)
         if isinstance(found, playlist.Multivariant):

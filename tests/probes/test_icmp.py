@@ -1,0 +1,107 @@
+"""The icmp kind: by a stand-in for the kernel's echo, and for real where this machine permits it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from probe_servers import make, run
+
+from gtm.probes import icmp
+
+
+def permitted() -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        try:
+            socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
+        except PermissionError:
+            continue
+        return True
+    return False
+
+
+async def test_loopback_answers_or_the_machine_says_that_it_may_not_ask() -> None:
+    result = await run(make("icmp", interval=0.0))
+    if permitted():
+        assert (result.ok, result.measures["loss"]) == (True, 0)
+        assert 0 < float(result.measures["rtt"]) <= float(result.measures["rtt.max"]) < 2
+    else:
+        assert (result.ok, result.reason.partition(":")[0]) == (None, "not permitted to ping")
+
+
+async def test_A7_a_machine_that_may_not_ping_does_not_blame_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> socket.socket:
+        raise PermissionError
+
+    monkeypatch.setattr(socket, "socket", forbidden)
+    result = await run(make("icmp"))
+    assert result.ok is None
+    assert result.reason == "not permitted to ping: needs net.ipv4.ping_group_range or CAP_NET_RAW"
+
+
+class Echo:
+    """Stands in for an ICMP socket: what is sent comes back as `answers` makes of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, lose: tuple[int, ...] = ()) -> None:
+        self.replies: asyncio.Queue[bytes] = asyncio.Queue()
+        self.lose = lose
+        self.packets: list[bytes] = []
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(icmp._Ping, "_open", self.open)
+        monkeypatch.setattr(loop, "sock_sendto", self.send)
+        monkeypatch.setattr(loop, "sock_recvfrom", self.receive)
+
+    def open(self, ping: Any = None) -> socket.socket:
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    async def send(self, _: socket.socket, packet: bytes, address: tuple[str, int]) -> int:
+        kind, code, _, identifier, number = struct.unpack_from("!BBHHH", packet)
+        assert (kind, code) == (8, 0)
+        assert icmp.checksum(packet) == 0
+        self.packets.append(packet)
+        reply = struct.pack("!BBHHH", 0, 0, 0, identifier, number) + packet[8:]
+        for noise in (
+            b"",
+            b"\0" * 5,
+            reply[:8] + b"x" * 56,
+            packet,
+            struct.pack("!BBHHH", 0, 0, 0, 0, 999) + packet[8:],
+        ):
+            self.replies.put_nowait(noise)
+        if number not in self.lose:
+            self.replies.put_nowait(reply)
+        return len(packet)
+
+    async def receive(self, *_: object) -> tuple[bytes, tuple[str, int]]:
+        return await self.replies.get(), ("127.0.0.1", 0)
+
+
+async def test_replies_are_told_from_the_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    echo = Echo(monkeypatch)
+    result = await run(make("icmp", count=4, interval=0.0, size=100))
+    assert (result.ok, result.measures["loss"]) == (True, 0)
+    assert [len(packet) for packet in echo.packets] == [108] * 4
+
+
+async def test_lost_packets_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    Echo(monkeypatch, lose=(1,))
+    result = await run(make("icmp", count=4, interval=0.0, timeout_s=0.1))
+    assert (result.ok, result.measures["loss"]) == (True, 0.25)
+
+
+async def test_no_reply_at_all_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    Echo(monkeypatch, lose=(0, 1))
+    result = await run(make("icmp", count=2, interval=0.0, timeout_s=0.1))
+    assert (result.ok, result.reason) == (False, "no reply to 2 echo requests")
+    assert result.measures["loss"] == 1
+
+
+@given(st.binary(min_size=2, max_size=64))
+def test_a_packet_with_its_checksum_in_it_sums_to_zero(data: bytes) -> None:
+    even = data + bytes(len(data) % 2)
+    assert icmp.checksum(even + icmp.checksum(even).to_bytes(2, "big")) == 0
