@@ -1,0 +1,1 @@
+"""YAML text in; a Snapshot, or all that is wrong with it, out."""

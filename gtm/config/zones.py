@@ -1,0 +1,228 @@
+"""Zones as written in, served zones and the shared policies of their steered names out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gtm import model, names
+from gtm.config import audience, decode, marks, nodes, probing, schema, static
+
+_WILDCARD = "*."
+
+
+@dataclass(slots=True)
+class Policies:
+    """The policies so far: names that say the same share one (semantics B1 holds for a policy, not for a name)."""
+
+    by_content: dict[model.Policy, int] = field(default_factory=dict)
+    firsts: dict[int, marks.Path] = field(default_factory=dict)
+
+    def index(self, policy: model.Policy, path: marks.Path) -> int:
+        """Return the number of a policy; `path` is where it was first written."""
+        found = self.by_content.get(policy)
+        if found is None:
+            found = self.by_content[policy] = len(self.by_content)
+            self.firsts[found] = path
+        return found
+
+
+class Steering:
+    """Turns the steered names of one zone into policies."""
+
+    def __init__(
+        self, nouns: nodes.Nouns, probes: probing.Probing, still: static.Static, path: marks.Path, policies: Policies
+    ) -> None:
+        self.nouns, self.probes, self.still, self.path, self.policies = nouns, probes, still, path, policies
+        self.report = nouns.report
+        self.steer: dict[str, int] = {}
+        self._where: dict[str, marks.Path] = {}
+        self._types = still.types()
+        self._rules: dict[object, tuple[model.Rule, ...]] = {}
+        self._aliases: dict[tuple[model.Rule, ...], set[str]] = {}
+        self._per_name: dict[tuple[model.Rule, ...], bool] = {}
+
+    def add(self, owner: str, written: schema.Steer) -> None:
+        """Add one steered name, and the labels of a wildcard."""
+        path: marks.Path = (*self.path, "steer", owner)
+        absolute = static.owner_of(owner, self.still.zone, path, self.report)
+        if absolute is None or not self._free(absolute, path):
+            return
+        rules = self._rules_of(written, path)
+        expr = self.nouns.of_check(written.check, (*path, "check")) if written.check else None
+        pools_per_name = self._pools_per_name(rules)
+        own_per_name = self.probes.per_name(expr)
+        wildcard = absolute.startswith(_WILDCARD)
+
+        def policy(check: model.CheckExpr | None, name: str) -> model.Policy:
+            low, high = written.ttl
+            return model.Policy(rules, low, high, written.when_all_down, check, name, self.still.zone)
+
+        if not wildcard:
+            if written.labels:
+                self.report.error("labels-without-wildcard", (*path, "labels"), f"{owner!r} is no wildcard", "`*.ch`")
+            self._put(absolute, policy(expr, absolute if pools_per_name or own_per_name else ""), path)
+            return
+        # Other names under the wildcard use the pool's own check alone, and nobody knows which names those are.
+        bare = None if written.labels or own_per_name else expr
+        self._put(absolute, policy(bare, ""), path)
+        if pools_per_name or (own_per_name and not written.labels):
+            message = "a check per name cannot run for names that nobody listed: members count as up for them"
+            self.report.warn("unlisted-names", path, message, "list the names that matter in `labels`", "key")
+        for index, label in enumerate(written.labels or ()):
+            self._label(absolute, label, (*path, "labels", index), policy, expr)
+
+    def _label(
+        self,
+        wildcard: str,
+        label: str,
+        path: marks.Path,
+        policy: Callable[[model.CheckExpr | None, str], model.Policy],
+        expr: model.CheckExpr | None,
+    ) -> None:
+        name = static.owner_of(f"{label}.{wildcard.removeprefix(_WILDCARD)}", self.still.zone, path, self.report)
+        if name is None:
+            return
+        if name in self._where:
+            self.report.doubled(path, self._where[name], f"{name} is steered twice")
+        elif self._free(name, path):
+            per_name = self.probes.per_name(expr) or self._pools_per_name(policy(expr, "").rules)
+            self._put(name, policy(expr, name if per_name else ""), path)
+
+    def _put(self, name: str, policy: model.Policy, path: marks.Path) -> None:
+        aliases = self._aliases_of(policy)
+        if name == self.still.zone and aliases:
+            message = f"{name} has SOA and NS: it cannot be answered with a CNAME, and {min(aliases)} is one"
+            self.report.error("cname-at-apex", path, message, "use endpoints with addresses", "key")
+        if name in aliases:
+            self.report.error("loop", path, f"{name} would be answered with a CNAME to itself", at="key")
+        self.steer[name] = self.policies.index(policy, path)
+
+    def _aliases_of(self, policy: model.Policy) -> set[str]:
+        """Return the host names that a policy may answer as CNAME."""
+        found = self._aliases.get(policy.rules)
+        if found is None:
+            pools = (self.nouns.pools.get(pool) for rule in policy.rules for pool in rule.pools)
+            members = {one.endpoint for pool in pools if pool for one in pool.members}
+            found = {self.nouns.endpoints[one].hostname for one in members if one in self.nouns.endpoints} - {""}
+            self._aliases[policy.rules] = found
+        return found | {policy.when_all_down.cname} - {""}
+
+    def _free(self, absolute: str, path: marks.Path) -> bool:
+        """Say whether a name may be steered here; report why not."""
+        if absolute in self._where:
+            self.report.doubled(path, self._where[absolute], f"{absolute} is steered twice")
+            return False
+        self._where[absolute] = path
+        key = names.key(absolute)
+        if any(names.key(host) == key for host, _ in self.still.nameservers):
+            self.report.error(
+                "steered-nameserver", path, f"{absolute} is a nameserver: it must not be steered", at="key"
+            )
+            return False
+        there = self._types.get(key, set())
+        if key == self.still.apex:
+            # At the apex other types must stand beside; only what is steered itself clashes.
+            there = there & {static.A, static.AAAA, static.CNAME}
+        if there:
+            where = self.still.where.get(key, self.path)
+            self.report.doubled(path, where, f"{absolute} is both steered and static")
+            return False
+        return True
+
+    def _pools_per_name(self, rules: tuple[model.Rule, ...]) -> bool:
+        known = self._per_name.get(rules)
+        if known is None:
+            known = any(self.probes.pool_per_name(pool) for rule in rules for pool in rule.pools)
+            self._per_name[rules] = known
+        return known
+
+    # --- rules ---
+
+    def _rules_of(self, written: schema.Steer, path: marks.Path) -> tuple[model.Rule, ...]:
+        """Return a name's rules. A hundred thousand names say few different things: each is read once."""
+        if written.rules is None:
+            said: object = tuple(written.pools or ())
+        else:
+            said = tuple((tuple(one.places) if one.places else None, tuple(one.pools)) for one in written.rules)
+        found = self._rules.get(said)
+        if found is None:
+            before = len(self.report.problems)
+            found = self._read_rules(written, path)
+            if len(self.report.problems) == before:
+                self._rules[said] = found  # what is wrong is said at every name that says it
+        return found
+
+    def _read_rules(self, written: schema.Steer, path: marks.Path) -> tuple[model.Rule, ...]:
+        if written.rules is None:
+            return (model.Rule(None, self._pools(written.pools or [], (*path, "try"))),)
+        rules: list[model.Rule] = []
+        for index, one in enumerate(written.rules):
+            here: marks.Path = (*path, "rules", index)
+            clients = nodes.audience_of(self.nouns, one.places, (*here, "for")) if one.places else None
+            self._reachable(clients, rules, here)
+            rules.append(model.Rule(clients, self._pools(one.pools, (*here, "try"))))
+        if rules[-1].audience is not None and not self.nouns.decoded.hurt((*path, "rules")):
+            message = "the last rule has a `for`: clients elsewhere would get nothing"
+            self.report.error("no-last-rule", (*path, "rules", len(rules) - 1), message, "add {try: [...]} as the last")
+        return tuple(rules)
+
+    def _reachable(self, clients: model.Audience | None, rules: list[model.Rule], path: marks.Path) -> None:
+        earlier = [one.audience for one in rules if one.audience is not None]
+        number = next((at for at, one in enumerate(rules, 1) if one.audience is None), 0)
+        nobody = clients is not None and not (clients.places or clients.asns or clients.prefixes)
+        if number:
+            message = f"this rule can never match: rule {number} is for everybody"
+        elif clients is not None and not nobody and audience.covered(clients, earlier):
+            message = f"this rule can never match: the rules before it cover {clients.text}"
+        else:
+            return
+        self.report.warn("unreachable-rule", path, message, "put the narrower rule first")
+
+    def _pools(self, written: list[str], path: marks.Path) -> tuple[str, ...]:
+        for index, name in enumerate(written):
+            self.nouns.known("pools", name, (*path, index), "pool")
+            if name in written[:index]:
+                self.report.warn("doubled-pool", (*path, index), f"{name!r} is tried twice")
+        return tuple(dict.fromkeys(written))
+
+
+def read(
+    nouns: nodes.Nouns, probes: probing.Probing, sources: static.Sources
+) -> tuple[tuple[model.Zone, ...], Policies]:
+    """Read every zone, in the order of their names."""
+    policies = Policies()
+    zones: dict[str, model.Zone] = {}
+    firsts: dict[str, marks.Path] = {}
+    for name, written in sorted(nouns.decoded.config.zones.items()):
+        path: marks.Path = ("zones", name)
+        absolute = _apex(name, path, nouns.report)
+        if absolute is None:
+            continue
+        if absolute in firsts:
+            nouns.report.doubled(path, firsts[absolute], f"the zone {absolute} is written twice")
+            continue
+        firsts[absolute] = path
+        still = static.read(name, written, sources, nouns.report)
+        steering = Steering(nouns, probes, still, path, policies)
+        for owner, one in sorted(written.steer.items()):
+            steering.add(owner, one)
+        zones[absolute] = _zone(absolute, written, still, steering.steer)
+    return tuple(zones.values()), policies
+
+
+def _zone(absolute: str, written: schema.Zone, still: static.Static, steer: Mapping[str, int]) -> model.Zone:
+    return model.Zone(
+        name=absolute,
+        # Without any, the zone serves itself, as the empty zones of RFC 6303 section 3 do.
+        nameservers=still.nameservers or (() if still.has_ns() else ((absolute, ()),)),
+        hostmaster=written.hostmaster or "",
+        ttl_s=written.ttl,
+        negative_ttl_s=written.negative_ttl,
+        records=tuple(still.records),
+        steer=dict(sorted(steer.items())),
+    )
+
+
+def _apex(name: str, path: marks.Path, report: decode.Report) -> str | None:
+    return static.owner_of(name if name.endswith(".") else name + ".", ".", path, report)

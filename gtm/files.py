@@ -1,0 +1,179 @@
+"""Paths in: a whole configuration read with all that it names, a geography database opened, a file written whole."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import maxminddb
+
+from gtm import errors, model, ports
+from gtm.config import load as config_load
+from gtm.config import marks
+
+_V4_IN_V6 = 32
+"""MaxMind's format keeps IPv4 in ::/96: the last 32 bits of an IPv6 address."""
+_ALIASES = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("::ffff:0:0/96"), ipaddress.ip_network("2001::/32"))
+"""Trees of the format in which IPv4 shows up again: 6to4, mapped addresses, Teredo."""
+
+
+def load(
+    path: str,
+    *,
+    kinds: Mapping[str, model.Kind],
+    records: ports.RecordReader,
+    node: str | None = None,
+    store: str | None = None,
+) -> config_load.Loaded:
+    """Read a configuration with all that it includes. What is wrong is in `problems`; nothing is raised for it."""
+    main = os.path.normpath(path)
+    texts: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    parsed: dict[str, config_load.Parsed] = {}
+    todo = [main]
+    while todo:
+        file = todo.pop(0)
+        if file in parsed or not _take(file, texts, missing):
+            continue
+        parsed[file] = config_load.parse(file, texts[file])
+        wanted = config_load.wanted(parsed[file].document)
+        for pattern in wanted.includes:
+            todo += sorted(map(os.path.normpath, glob.glob(pattern))) if config_load.is_glob(pattern) else [pattern]
+        for one in wanted.zone_files:
+            _take(one, texts, missing)
+        missing |= {one: reason for one in wanted.databases if (reason := _unusable(one))}
+    return config_load.load(
+        main,
+        texts,
+        kinds=kinds,
+        records=records,
+        node=node or socket.gethostname(),
+        store=store or default_store(main),
+        missing=missing,
+        parsed=parsed,
+    )
+
+
+def default_store(main: str) -> str:
+    """Return where the store is when nothing is said: in `$STATE_DIRECTORY`, else beside the configuration."""
+    directory = os.environ.get("STATE_DIRECTORY", "").split(":")[0] or str(Path(main).absolute().parent)
+    return f"sqlite://{Path(directory) / 'gtm.db'}"
+
+
+def _take(file: str, texts: dict[str, str], missing: dict[str, str]) -> bool:
+    """Read one file into `texts`, or say in `missing` why not."""
+    if file in texts or file in missing:
+        return file in texts
+    try:
+        with Path(file).open("rb") as stream:
+            data = stream.read(marks.MAX_BYTES + 1)
+        if len(data) > marks.MAX_BYTES:
+            missing[file] = "it is over 64 MiB"
+            return False
+        texts[file] = data.decode("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        missing[file] = f"it is not UTF-8: byte {wrong.start} cannot be read"
+    except (OSError, ValueError) as wrong:
+        missing[file] = (getattr(wrong, "strerror", None) or str(wrong)).lower()
+    return file in texts
+
+
+def _unusable(path: str) -> str:
+    """Return why a geography database cannot be used, or nothing."""
+    try:
+        open_geo(path).close()
+    except errors.GtmError as wrong:
+        return str(wrong)
+    return ""
+
+
+def write_atomically(path: str, data: bytes) -> None:
+    """Write a file so that everybody sees either the old or the new one, even after a crash. Raises `OSError`."""
+    target = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        Path(name).chmod(mode)
+        Path(name).replace(target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # else a crash may forget the new name
+    finally:
+        os.close(directory)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+class Geo:
+    """An open database in MaxMind's format: `ports.GeoReader`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            # In memory: an update that truncates the file under a mapping would kill the process (SIGBUS).
+            self._reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY)
+            self.build_epoch = int(self._reader.metadata().build_epoch)
+        except OSError as wrong:
+            raise errors.GtmError((wrong.strerror or str(wrong)).lower()) from None
+        except (maxminddb.InvalidDatabaseError, ValueError, UnicodeDecodeError) as wrong:
+            raise errors.GtmError(f"it is no MaxMind database: {wrong}") from None
+
+    def ranges(self) -> Iterator[tuple[int, int, int, Mapping[str, Any]]]:
+        """Yield (family 4 or 6, network as a number, prefix length, record), in address order.
+
+        Raises `GtmError` when the file turns out to be corrupt on the way.
+        """
+        try:
+            for network, record in self._reader:
+                if not isinstance(record, dict):
+                    continue
+                first, bits = int(network.network_address), network.prefixlen
+                if network.version == 4:
+                    yield 4, first, bits, record
+                elif first >> _V4_IN_V6 == 0 and bits >= 128 - _V4_IN_V6:
+                    yield 4, first, bits - (128 - _V4_IN_V6), record
+                elif not any(isinstance(one, _V6) and network.subnet_of(one) for one in _ALIASES):
+                    yield 6, first, bits, record
+        except (maxminddb.InvalidDatabaseError, ValueError, UnicodeDecodeError) as wrong:
+            raise errors.GtmError(f"{self.path} is corrupt: {wrong}") from None
+
+    def get(self, address: str) -> Mapping[str, Any] | None:
+        """Return the record for one address. Raises `GtmError` when the file is corrupt there."""
+        try:
+            record = self._reader.get(address)
+        except ValueError:
+            return None  # an IPv6 address in a database of IPv4
+        except (maxminddb.InvalidDatabaseError, UnicodeDecodeError) as wrong:
+            raise errors.GtmError(f"{self.path} is corrupt: {wrong}") from None
+        return record if isinstance(record, dict) else None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+
+
+_V6 = ipaddress.IPv6Network
+
+
+def open_geo(path: str) -> Geo:
+    """Open a geography database. Raises `GtmError` with the reason."""
+    return Geo(path)
