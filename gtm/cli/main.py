@@ -51,7 +51,17 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except errors.GtmError as wrong:
+            for problem in wrong.problems if isinstance(wrong, errors.ConfigError) else ():
+                click.echo(_line(problem), err=True)
             raise click.ClickException(str(wrong)) from wrong
+
+
+def _line(problem: errors.Problem) -> str:
+    """Return a problem as compilers write them; `gtm check` shows more."""
+    mark = problem.mark
+    where = f"{mark.file}:{mark.line}:{mark.column}: " if mark else ""
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return f"{where}{problem.severity}: {problem.message}{hint}"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

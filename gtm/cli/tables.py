@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+PIPE_COLUMNS = 240
 SIGNS = {"up": "▲", "down": "▼", "unknown": "?"}
 STYLES = {
     "up": "green", "first": "green", "down": "bold red", "degraded": "bold red", "last_resort": "bold red",
@@ -27,7 +30,9 @@ def console() -> Console:
     """Return standard output as rich sees it; made late, because importing rich takes time."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    # Into a pipe go whole lines, so that grep finds what belongs together; COLUMNS has the last word.
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_COLUMNS
+    return Console(width=wide, highlight=False, markup=False, emoji=False)
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[tuple[str, Sequence[object]]]) -> Table:

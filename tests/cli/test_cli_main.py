@@ -11,6 +11,7 @@ import click
 import pytest
 from click import testing
 
+from gtm import errors
 from gtm.cli import client, main
 from tests.cli.conftest import Run
 from tests.web import fake_node
@@ -106,6 +107,26 @@ def test_version_and_completion_need_no_node() -> None:
     assert set(json.loads(runner.invoke(main.cli, ["version", "--json"]).stdout)) == {"gtm", "python", "system"}
     for shell in ("bash", "zsh", "fish"):
         assert "_GTM_COMPLETE" in runner.invoke(main.cli, ["completion", shell]).stdout
+
+
+def test_a_refused_configuration_shows_all_of_its_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = (
+        errors.Problem("error", "unknown-key", "unknown key 'tll'", errors.Mark("gtm.yaml", 3, 5, 8), hint="ttl?"),
+        errors.Problem("warning", "no-checks", "pool a has no check"),
+    )
+
+    @click.command()
+    def command() -> None:
+        raise errors.ConfigError(problems)
+
+    monkeypatch.setattr(main.LazyGroup, "get_command", lambda *_: command)
+    result = testing.CliRunner().invoke(main.cli, ["anything"])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "gtm.yaml:3:5: error: unknown key 'tll' (ttl?)",
+        "warning: pool a has no check",
+        "Error: 1 errors in the configuration",
+    ]
 
 
 def test_a_url_without_a_scheme_is_http() -> None:
