@@ -17,9 +17,9 @@ class Ballot:
     parts: tuple[tuple[tuple[model.CheckKey, ...], int], ...]
 
     @property
-    def checks(self) -> list[model.CheckKey]:
-        """Every check that votes here."""
-        return [key for keys, _ in self.parts for key in keys]
+    def checks(self) -> tuple[model.CheckKey, ...]:
+        """Every check that votes here, once."""
+        return tuple(dict.fromkeys(key for keys, _ in self.parts for key in keys))
 
 
 def make(

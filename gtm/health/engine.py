@@ -72,7 +72,7 @@ class Health:
         self._guard = guard.Guard()
         self._checked: set[str] = set()
         self._dead: set[str] = set()  # of these, by what is measured: for the guard
-        self._shown: dict[tuple[str, model.Family], model.Status] = {}
+        self._shown: dict[tuple[str, model.Family], tuple[model.Status, float]] = {}
         self._warming: set[model.CheckKey] = set()
         self._warm_until_s: float | None = None
         self._pending: list[Transition] = []
@@ -108,14 +108,16 @@ class Health:
         self._orders.lay(snapshot, now)
         self._standings.refresh(snapshot.endpoints, self._status, self._orders.forced(), now, quiet=first)
         self._looks = alarms.Alarms()
-        for endpoint in snapshot.endpoints:
-            self._look_again(endpoint, now)
-        self._shown = {
-            (endpoint.name, family): self._standings.overall(endpoint.name, family)
-            for endpoint in snapshot.endpoints.values()
-            for family in endpoint.families()
-        }
+        for name in snapshot.endpoints:
+            self._look_again(name, now)
+        shown, self._shown = self._shown, {}
+        for endpoint in snapshot.endpoints.values():
+            for family in endpoint.families():
+                here, state = (endpoint.name, family), self._standings.overall(endpoint.name, family)
+                same = here in shown and shown[here][0] == state
+                self._shown[here] = shown[here] if same else (state, now)
         self._dead = {one for one in self._checked if not self._standings.alive(one, self._measured)}
+        self._later(self._settle((), now), now)  # the guard's share, or the guard itself, may be another now
         self._warm(first, now)
 
     def orders(
@@ -164,7 +166,7 @@ class Health:
             happened += self._silent(key, now)
         for endpoint in self._looks.rang(now):
             self._look_again(endpoint, now)
-            happened.append(Transition("step", endpoint, None, "", "", "", frozenset({endpoint})))
+            happened.append(_quietly(endpoint))
         gone = self._orders.expire(now)
         if gone:
             touched = frozenset(self._orders.lay(self._snapshot, now))
@@ -197,7 +199,7 @@ class Health:
             happened += self._returned(key, watch, now)
         if watch.measured != measured:
             happened += self._moved(key, measured, now)
-        elif before.in_doubt != watch.state.in_doubt:
+        elif hysteresis.hurried(before) != hysteresis.hurried(watch.state):
             happened.append(self._doubt(key, watch))
         if before.stale != watch.state.stale:
             happened.append(self._stale(key, watch))
@@ -213,13 +215,13 @@ class Health:
     ) -> seen.Verdict:
         """Return the verdict on a member of `pool` for the names of `policy` (None: for no name in particular)."""
         standing = self._standings.find(pool, endpoint, family, policy)
-        votes = [self._seen(key) for key in standing.ballot.checks]
+        votes = [self._seen(key) for key in standing.votes]
         return verdict.make(
             standing,
             pool=pool,
             ordered=self._orders.of(endpoint),
             votes=votes,
-            watched=[*votes, *(self._seen(key) for key in standing.watches[len(votes) :])],
+            watched=[*votes, *(self._seen(key) for key in standing.sources)],
             held_until_s=self._held_until_s(standing),
             now=now,
         )
@@ -227,16 +229,15 @@ class Health:
     def endpoint_state(self, endpoint: str, family: model.Family) -> EndpointState:
         """Return what an endpoint is as a whole, over all pools and names, and why."""
         mine = list(self._standings.of(endpoint, family))
-        state = self._standings.overall(endpoint, family)
-        telling = next((one for one in mine if one.status != state), None) or next(iter(mine), None)
-        votes = [self._seen(key) for one in mine for key in one.ballot.checks]
-        return EndpointState(
-            state,
-            max((one.since_s for one in mine if one.status == state), default=0.0),
-            verdict.explain(telling, [self._seen(key) for key in telling.ballot.checks]) if telling else "not in use",
-            any(one.state.stale for one in votes),
-            self._orders.of(endpoint).text,
-        )
+        state, since_s = self._shown[endpoint, family]
+        odd = next((one for one in mine if one.status == "down"), None)
+        telling = odd or next((one for one in mine if one.status == state), None)
+        why = verdict.explain(telling, [self._seen(key) for key in telling.votes]) if telling else ""
+        if odd is not None and state != "down":
+            names = dict.fromkeys(key.name or key.profile for key in odd.votes)
+            why = f"{state}, but not for {', '.join(names)}: {why}"
+        stale = any(self._watches[key].state.stale for one in mine for key in one.votes)
+        return EndpointState(state, since_s, why, stale, self._orders.of(endpoint).text)
 
     def judged(self, now: float) -> bool:
         """Say whether the warm-up is over: everything was looked at once, or its time has run out (A1)."""
@@ -273,7 +274,7 @@ class Health:
         return watches.Seen(key, watch.state, watch.profile, self._status(key), key in self._guard.held)
 
     def _held_until_s(self, standing: standings.Standing) -> float:
-        return max((self._watches[key].state.held_until_s for key in standing.ballot.checks), default=0.0)
+        return max((self._watches[key].state.held_until_s for key in standing.votes), default=0.0)
 
     # --- inside: what follows from a change -----------------------------------------------------------------------
 
@@ -289,14 +290,13 @@ class Health:
         first_bad_s = watch.state.first_bad_s if after == "down" else 0.0
         touched = {key.endpoint, *self._standings.companions(key, self._status)}
         happened = self._settle(touched, now, first_bad_s)
-        if not any(one.kind == "endpoint" and one.subject == key.endpoint for one in happened):
-            votes = frozenset() if watch.profile.observe else frozenset({key.endpoint})
-            happened.append(
-                Transition(
-                    "check", str(key), key.family, before, after, watch.state.reason, votes, first_bad_s, key.name
-                )
-            )
-        return happened
+        if any(one.kind == "endpoint" and one.subject == key.endpoint for one in happened):
+            return happened
+        happened = [one for one in happened if one != _quietly(key.endpoint)]  # the check itself says it better
+        votes, why = frozenset({key.endpoint}), watch.state.reason
+        if watch.profile.observe:
+            votes, first_bad_s = frozenset(), 0.0
+        return [*happened, Transition("check", str(key), key.family, before, after, why, votes, first_bad_s, key.name)]
 
     def _settle(self, endpoints: Iterable[str], now: float, first_bad_s: float = 0.0) -> list[Transition]:
         """Judge endpoints anew, the guard first, and return what changed."""
@@ -307,16 +307,16 @@ class Health:
         for endpoint in changed.returned:
             self._look_again(endpoint, now)
         for endpoint in sorted(changed.endpoints):
-            happened += self._show(endpoint, first_bad_s)
+            happened += self._show(endpoint, now, first_bad_s) or [_quietly(endpoint)]
         return happened
 
-    def _show(self, endpoint: str, first_bad_s: float) -> list[Transition]:
+    def _show(self, endpoint: str, now: float, first_bad_s: float) -> list[Transition]:
         """Return what people hear of an endpoint whose standing changed."""
         happened = []
         for family in self._snapshot.endpoints[endpoint].families():
-            before = self._shown[endpoint, family]
-            after = self._shown[endpoint, family] = self._standings.overall(endpoint, family)
+            before, after = self._shown[endpoint, family][0], self._standings.overall(endpoint, family)
             if before != after:
+                self._shown[endpoint, family] = after, now
                 why = self.endpoint_state(endpoint, family).reason
                 fell_s = first_bad_s if after == "down" else 0.0
                 happened.append(
@@ -326,20 +326,22 @@ class Health:
 
     def _weigh(self, endpoints: Iterable[str], now: float) -> list[Transition]:
         """Let the guard see how many endpoints are alive, and say when it trips or starts to settle."""
-        least = self._snapshot.guard_min_alive
-        if least is None:
+        least, tripped = self._snapshot.guard_min_alive, self._guard.tripped
+        if least is None and not tripped:
             return []
         for endpoint in self._checked.intersection(endpoints):
             if self._standings.alive(endpoint, self._measured):
                 self._dead.discard(endpoint)
             else:
                 self._dead.add(endpoint)
-        tripped, total = self._guard.tripped, len(self._checked)
+        held, total = tuple(self._guard.held), len(self._checked)
         alive = total - len(self._dead)
-        slowest_s = max((_recovery_s(self._watches[key].profile) for key in self._guard.held), default=0.0)
+        slowest_s = max((_recovery_s(self._watches[key].profile) for key in held), default=0.0)
         self._guard.weigh(alive, total, least, min(slowest_s, MAX_SETTLE_S), now)
-        if tripped or not self._guard.tripped:
+        if self._guard.tripped == tripped:
             return []
+        if tripped:
+            return [self._guard_says("tripped", "clear", "the guard was switched off", held)]
         why = f"{alive} of {total} endpoints alive, under {least:.0%}: the verdicts from before the fall are held"
         return [self._guard_says("clear", "tripped", why, self._guard.held)]
 
@@ -431,6 +433,11 @@ class Health:
 
     def _is_passive(self, check: model.Check) -> bool:
         return check.profile.kind in self._passive
+
+
+def _quietly(endpoint: str) -> Transition:
+    """Return word of a verdict that may differ, which nobody needs to hear."""
+    return Transition("step", endpoint, None, "", "", "", frozenset({endpoint}))
 
 
 def _recovery_s(profile: model.Profile) -> float:

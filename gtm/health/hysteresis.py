@@ -15,7 +15,7 @@ def step(state: seen.HealthState, ok: bool | None, reason: str, profile: model.P
     """
     if ok is None:
         # What is known of a failure is worth more than why it could not be looked at again.
-        kept = state.reason if state.status == "down" else reason
+        kept = state.reason if state.status == "down" or state.bad else reason
         return dataclasses.replace(state, stale=True, reason=kept)
     if ok:
         return _good(state, profile, now)

@@ -65,13 +65,16 @@ def _holds(condition: model.Condition, measures: Mapping[str, model.Value]) -> b
     if condition.op == "matches":
         return _pattern(str(wanted)).search(str(seen_value)[:MAX_MATCHED]) is not None
     if condition.other:
-        number = _number(measures[condition.other])
-        return number is not None and _compare(condition.op, seen_value, condition.factor * number)
+        other = measures[condition.other]
+        number = _number(other)
+        return _compare(condition.op, seen_value, other if number is None else condition.factor * number)
     return _compare(condition.op, seen_value, wanted)
 
 
 def _compare(op: str, left: model.Value, right: model.Value) -> bool:
-    """Compare as numbers where both are numbers (or read as such), else as text; unlike things are just unequal."""
+    """Compare text with text, a number with what reads as one; unlike things are just unequal."""
+    if isinstance(left, str) and isinstance(right, str):
+        return _ORDERED[op](left, right)
     left_number, right_number = _number(left), _number(right)
     if left_number is not None and right_number is not None:
         return _ORDERED[op](left_number, right_number)

@@ -19,14 +19,14 @@ _NO_POOL = model.Pool("", ())
 class Standing:
     """`own` is what the ballot and the node's streams say, `status` the same with dependencies laid on top.
 
-    `node` says why the node as a whole has failed, `cause` names that or the dependency; empty when neither is to
-    blame. `returned_s` is when it last came
-    back from down (0: never), `released_s` when an operator last lifted what held it back. `watches` are all checks
-    that can change it.
+    `votes` are the ballot's checks, `sources` those of what the endpoint depends on. `node` says why the node as a
+    whole has failed, `cause` names that or the dependency; empty when neither is to blame. `returned_s` is when it
+    last came back from down (0: never), `released_s` when an operator last lifted what held it back.
     """
 
     ballot: ballot.Ballot
-    watches: tuple[model.CheckKey, ...]
+    votes: tuple[model.CheckKey, ...]
+    sources: tuple[model.CheckKey, ...]
     own: model.Status = "unknown"
     status: model.Status = "unknown"
     node: str = ""
@@ -59,11 +59,12 @@ class Standings:
         for pool in snapshot.pools.values():
             for member in pool.members:
                 self.pools_of.setdefault(member.endpoint, []).append(pool)
-        self._ballots: dict[str, list[ballot.Ballot]] = {}
-        for one in self._all_ballots():
-            self._ballots.setdefault(one.endpoint, []).append(one)
-        for one in [one for mine in self._ballots.values() for one in mine]:
-            self._add(one)
+        checks_of: dict[str, list[model.CheckKey]] = {}
+        for key, check in snapshot.checks.items():
+            if not check.profile.observe:
+                checks_of.setdefault(key.endpoint, []).append(key)
+        for one in _all_ballots(snapshot):
+            self._add(one, checks_of)
 
     def of(self, endpoint: str, family: model.Family | None = None) -> Iterator[Standing]:
         """Yield the standings of an endpoint: those with checks where there are any, else those without."""
@@ -72,13 +73,13 @@ class Standings:
         yield from judged or mine
 
     def find(self, pool: model.Pool, endpoint: str, family: model.Family, policy: model.Policy | None) -> Standing:
-        """Return an endpoint's standing in a pool for the names of a policy."""
+        """Return an endpoint's standing in a pool for the names of a policy, all three of this configuration."""
         laid = None if policy is None else (policy.name, policy.check)
         place = (pool.name, endpoint, family, laid)
         found = self._found.get(place)
         if found is None:
             one = ballot.make(self._snapshot, pool, endpoint, family, policy)
-            found = self._found[place] = self._by_ballot.get(one) or self._add(one)
+            found = self._found[place] = self._by_ballot[one]
         return found
 
     def overall(self, endpoint: str, family: model.Family) -> model.Status:
@@ -164,40 +165,34 @@ class Standings:
             standing.returned_s = now
             changed.returned.add(standing.ballot.endpoint)
 
-    def _add(self, one: ballot.Ballot) -> Standing:
-        own = one.checks
-        sources = self._depends.sources(one.endpoint)
-        others = [key for source in sources for other in self._ballots.get(source, ()) for key in other.checks]
-        standing = Standing(one, tuple(dict.fromkeys((*own, *others))))
-        self._by_ballot[one] = standing
+    def _add(self, one: ballot.Ballot, checks_of: Mapping[str, list[model.CheckKey]]) -> None:
+        sources = sorted(self._depends.sources(one.endpoint))
+        others = tuple(key for source in sources for key in checks_of.get(source, ()))
+        standing = self._by_ballot[one] = Standing(one, one.checks, others)
         self._of.setdefault(one.endpoint, []).append(standing)
-        return standing
 
-    def _all_ballots(self) -> list[ballot.Ballot]:
-        """Return the ballots of every pool and of every name that has checks of its own."""
-        snapshot = self._snapshot
-        found: dict[ballot.Ballot, None] = {}
-        for pool in snapshot.pools.values():
-            self._ballots_in(pool, None, found)
-        laid = {
-            (pool, policy.name, policy.check): policy
-            for policy in snapshot.policies
-            if policy.name or policy.check is not None
-            for rule in policy.rules
-            for pool in rule.pools
-        }
-        for (pool_name, _, _), policy in laid.items():
-            self._ballots_in(snapshot.pools[pool_name], policy, found)
-        for endpoint in snapshot.endpoints.values():
-            if endpoint.name not in self.pools_of:
-                for family in endpoint.families():
-                    found[ballot.make(snapshot, _NO_POOL, endpoint.name, family, None)] = None
-        return list(found)
 
-    def _ballots_in(self, pool: model.Pool, policy: model.Policy | None, found: dict[ballot.Ballot, None]) -> None:
+def _all_ballots(snapshot: model.Snapshot) -> Iterable[ballot.Ballot]:
+    """Return the ballots of every pool, of every name that has checks of its own, and of endpoints in no pool."""
+    found: dict[ballot.Ballot, None] = {}
+    places: dict[tuple[str, str, model.CheckExpr | None], model.Policy | None] = dict.fromkeys(
+        (name, "", None) for name in snapshot.pools
+    )
+    for policy in snapshot.policies:
+        if policy.name or policy.check is not None:
+            places.update({(pool, policy.name, policy.check): policy for rule in policy.rules for pool in rule.pools})
+    members = set()
+    for (name, _, _), laid in places.items():
+        pool = snapshot.pools[name]
         for member in pool.members:
-            for family in self._snapshot.endpoints[member.endpoint].families():
-                found[ballot.make(self._snapshot, pool, member.endpoint, family, policy)] = None
+            members.add(member.endpoint)
+            for family in snapshot.endpoints[member.endpoint].families():
+                found[ballot.make(snapshot, pool, member.endpoint, family, laid)] = None
+    for endpoint in snapshot.endpoints.values():
+        if endpoint.name not in members:
+            for family in endpoint.families():
+                found[ballot.make(snapshot, _NO_POOL, endpoint.name, family, None)] = None
+    return found
 
 
 def _best(statuses: Iterable[model.Status]) -> model.Status:

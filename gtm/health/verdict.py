@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from gtm import model, seen, units
-from gtm.health import orders, schedule, standings, watches
+from gtm.health import hysteresis, orders, schedule, standings, watches
 
 SLOW_STEPS = 10  # from a tenth to the whole in tenths: fine enough for caches to warm, few enough swaps
 NEVER_S = 3600.0  # steps of what no probe can change: longer than any TTL bound in use
@@ -81,7 +81,7 @@ def make(
         barred=ordered.barred,
         weight_factor=ordered.factor * slow_start(standing, pool, from_s, now),
         stale=any(one.state.stale for one in votes),
-        in_doubt=any(one.state.in_doubt for one in watched),
+        in_doubt=any(hysteresis.hurried(one.state) for one in watched),
         steps_s=steps_s(watched),
         since_s=standing.since_s,
         order=ordered.text,

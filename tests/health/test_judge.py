@@ -1,0 +1,113 @@
+"""Conditions and measures: what holds, and the sentence for what does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gtm import model, seen
+from gtm.health import judge
+
+KEY = model.CheckKey("hls", "fra-1", "ipv4")
+
+
+def said(condition: model.Condition, **measures: model.Value) -> tuple[bool | None, str]:
+    given = {name.replace("__", "."): value for name, value in measures.items()}
+    profile = model.Profile("hls", "hls", expect=(condition,))
+    return judge.judge(profile, seen.ProbeResult(KEY, "ns1", 0.0, True, measures=given))
+
+
+def condition(text: str, **more: Any) -> model.Condition:
+    measure, op, _ = text.split(maxsplit=2)
+    return model.Condition(text, measure, op, **more)  # type: ignore[arg-type]
+
+
+def test_the_sentence_shows_the_values_filled_in() -> None:
+    age = condition("playlist.age < 3 * playlist.target", factor=3.0, other="playlist.target", unit="s")
+    assert said(age, playlist__age=14.2, playlist__target=2.0) == (
+        False,
+        "playlist.age (14.2s) < 3 * playlist.target (2s)",
+    )
+    assert said(age, playlist__age=5.9, playlist__target=2.0) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "value", "holds"),
+    [
+        ("status == 200", {"value": 200}, 200, True),
+        ("status == 200", {"value": 200}, 503, False),
+        ("status != 200", {"value": 200}, 503, True),
+        ("status == 200", {"value": 200}, "200", True),
+        ("status == 200", {"value": 200}, "ok", False),
+        ("status != 200", {"value": 200}, "ok", True),
+        ("status >= 200", {"value": 200.0}, 200, True),
+        ("status > 200", {"value": 200.0}, 200, False),
+        ("status <= 200", {"value": 200.0}, 201, False),
+        ("status < 200", {"value": 200.0}, "ok", False),
+        ("status in 200..299", {"value_range": (200.0, 299.0)}, 299, True),
+        ("status in 200..299", {"value_range": (200.0, 299.0)}, 300, False),
+        ("status in 200..299", {"value_range": (200.0, 299.0)}, "ok", False),
+        ("status in [200, 204]", {"values": (200.0, 204.0)}, 204, True),
+        ("status in [200, 204]", {"values": (200.0, 204.0)}, 404, False),
+        ("live == true", {"value": True}, True, True),
+        ("live == true", {"value": True}, False, False),
+        ("live == true", {"value": True}, 1, False),
+        ("body == 1.0", {"value": "1.0"}, "1.00", False),
+        ("body contains ok", {"value": "ok"}, "all ok", True),
+        ("body contains ok", {"value": "ok"}, "bad", False),
+        ("body matches ^o", {"value": "^o"}, "ok", True),
+        ("body matches ^o", {"value": "^o"}, "no", False),
+    ],
+)
+def test_each_operator(text: str, more: dict[str, Any], value: model.Value, holds: bool) -> None:
+    one = condition(text, **more)
+    assert said(one, **{one.measure: value})[0] is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "value", "sentence"),
+    [
+        ("status == 200", {"value": 200}, 503, "status (503) == 200"),
+        ("status in 200..299", {"value_range": (200.0, 299.0)}, 404, "status (404) in 200..299"),
+        ("size > 1KB", {"value": 1000.0, "unit": "bytes"}, 12, "size (12 bytes) > 1KB"),
+        ("left > 14", {"value": 14.0, "unit": "days"}, 2.25, "left (2.25 days) > 14"),
+        ("age < 1s", {"value": 1.0, "unit": "s"}, 90.0, "age (1m30s) < 1s"),
+        ("age > 0s", {"value": 0.0, "unit": "s"}, -0.25, "age (-250ms) > 0s"),
+        ("live == true", {"value": True}, False, "live (false) == true"),
+        ("body contains x", {"value": "x"}, "a" * 99, f"body ({('a' * 60 + '...')!r}) contains x"),
+    ],
+)
+def test_values_are_shown_with_their_unit(text: str, more: dict[str, Any], value: model.Value, sentence: str) -> None:
+    one = condition(text, **more)
+    assert said(one, **{one.measure: value}) == (False, sentence)
+
+
+def test_a_missing_measure_fails_and_says_which() -> None:
+    age = condition("playlist.age < 3 * playlist.target", factor=3.0, other="playlist.target", unit="s")
+    assert said(age, playlist__age=1.0) == (
+        False,
+        "playlist.age < 3 * playlist.target: playlist.target was not measured",
+    )
+
+
+def test_two_measures_of_text_are_compared_as_text() -> None:
+    same = condition("json.a == json.b", other="json.b")
+    assert said(same, json__a="x", json__b="x") == (True, "")
+    assert said(same, json__a="x", json__b="y") == (False, "json.a ('x') == json.b ('y')")
+
+
+def test_a_pattern_sees_a_bounded_text() -> None:
+    late = condition("body matches needle", value="needle")
+    assert said(late, body="x" * judge.MAX_MATCHED + "needle")[0] is False
+
+
+def test_A7_a_pattern_that_cannot_be_read_is_not_the_endpoints_fault() -> None:
+    assert said(condition("body matches (", value="("), body="x")[0] is None
+
+
+@pytest.mark.parametrize("ok", [False, None])
+def test_a_probe_that_failed_or_could_not_run_keeps_its_own_word(ok: bool | None) -> None:
+    profile = model.Profile("tcp", "tcp", expect=(condition("status == 200", value=200),))
+    assert judge.judge(profile, seen.ProbeResult(KEY, "ns1", 0.0, ok, "its reason")) == (ok, "its reason")
+    assert judge.judge(profile, seen.ProbeResult(KEY, "ns1", 0.0, ok))[1]
