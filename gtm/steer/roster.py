@@ -141,5 +141,5 @@ def seats(people: Sequence[Person], equal: bool = False) -> tuple[ring.Seat, ...
 
 
 def _ceil(number: float) -> int:
-    """Round up, but not because 0.1 x 30 is a hair above 3."""
+    """Round up, but not because 0.07 x 100 is a hair above 7."""
     return math.ceil(number - 1e-9)

@@ -58,7 +58,7 @@ def test_B3_min_up_as_a_share_is_the_rounded_up_share_of_the_weight(down: tuple[
 
 def test_B3_a_share_that_comes_out_whole_is_not_rounded_up_by_floating_point() -> None:
     w = world.World()
-    w.pool("eu", "a:3 b:27", min_up=0, min_up_share=0.1)  # 0.1 x 30 is 3.0000000000000004 for a computer
+    w.pool("eu", "a:7 b:93", min_up=0, min_up_share=0.07)  # 0.07 x 100 is 7.000000000000001 for a computer
     w.down("b")
     assert w.decide(policy("eu")).rung == "first"
 
