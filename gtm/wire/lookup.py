@@ -28,6 +28,7 @@ def find(of: table.AnswerTable, name: str, rtype: str) -> Found:
     """Return what a worker with this table answers, over TCP, to somebody without a place."""
     # Nothing well-formed is dropped, so there is an answer; nothing at all would be a message without records.
     reply = respond.Responder(of, seed=0).answer(question(name, rtype), 4, 0, "tcp") or bytes(12)
-    message = dnslib.DNSRecord.parse(reply)
+    message = dnslib.DNSRecord.parse(reply)  # type: ignore[no-untyped-call]
     answers = tuple(str(record.rdata) for record in message.rr)
-    return Found(dnslib.RCODE.get(message.header.rcode), message.rr[0].ttl if message.rr else 0, answers)
+    rcode = str(dnslib.RCODE.get(message.header.rcode))  # type: ignore[no-untyped-call]
+    return Found(rcode, message.rr[0].ttl if message.rr else 0, answers)
