@@ -13,6 +13,7 @@ from typing import Any
 
 from gtm import brain as brains
 from gtm import errors, model, names, seen
+from gtm.health import schedule
 from gtm.steer import audience, explain
 from gtm.wire import lookup, records
 
@@ -51,9 +52,16 @@ def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
         up = sum(1 for member in tried.members if member.eligible)
         rows.append(
             {"pool": name, "usable": tried.usable, "up": up, "members": len(pool.members), "reason": tried.reason}
-            | {"balance": pool.balance, "roster": roster}
+            | {"balance": pool.balance, "detects_within_s": _detection_s(brain.snapshot, pool), "roster": roster}
         )
     return rows
+
+
+def _detection_s(snapshot: model.Snapshot, pool: model.Pool) -> float | None:
+    """Return how long a silent death of a member goes unseen at worst (semantics A3); None without a check."""
+    voting = [snapshot.profiles[name] for name in (pool.check.of if pool.check else ())]
+    times = [schedule.worst_detection_s(profile) for profile in voting if not profile.observe]
+    return round(max(times), 3) if times else None
 
 
 def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:

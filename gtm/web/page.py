@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gtm import __version__
+from gtm import __version__, units
 from gtm.web import node
 
 REFRESH_S = 5
@@ -49,7 +49,7 @@ def render(status: Mapping[str, Any], *, ready: bool, why: str, now: float) -> s
         "<h2>Names</h2>",
         _table(("name", "stands on", "served by", "TTL"), (_name_row(one) for one in status.get("names", ()))),
         "<h2>Pools</h2>",
-        _table(("pool", "usable", "up", "members", "why"), (_pool_row(one) for one in status.get("pools", ()))),
+        _table(("pool", "usable", "up", "members", "sees a death within", "why"), (_pool_row(one) for one in status.get("pools", ()))),
         "<h2>Endpoints</h2>",
         _table(
             ("endpoint", "family", "state", "served", "weight", "since", "reason", "order"),
@@ -115,7 +115,9 @@ def _pool_row(one: Mapping[str, Any]) -> str:
     usable = bool(one.get("usable"))
     kind = "up" if usable else "down"
     said = f"{SIGNS[kind]} {'usable' if usable else 'not usable'}"
-    return _row(kind, (one.get("pool"), said, one.get("up"), members(one), one.get("reason", "")))
+    within_s = one.get("detects_within_s")
+    detects = units.show_seconds(within_s) if within_s is not None else "never: no check"
+    return _row(kind, (one.get("pool"), said, one.get("up"), members(one), detects, one.get("reason", "")))
 
 
 def members(pool: Mapping[str, Any]) -> str:
