@@ -52,7 +52,7 @@ class Responder:
     """Answers from one table at a time. `seed` sets where exact rings begin, so that workers differ."""
 
     def __init__(self, whole: table.AnswerTable, *, seed: int) -> None:
-        self._seed = seed.to_bytes(8, "big", signed=True)
+        self._seed = (seed % 2**64).to_bytes(8, "big")
         self._shapes: Mapping[bytes, int] = _SHAPES
         self._tally = tally.Tally()
         self._use(whole)
