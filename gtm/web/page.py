@@ -49,7 +49,10 @@ def render(status: Mapping[str, Any], *, ready: bool, why: str, now: float) -> s
         "<h2>Names</h2>",
         _table(("name", "stands on", "served by", "TTL"), (_name_row(one) for one in status.get("names", ()))),
         "<h2>Pools</h2>",
-        _table(("pool", "usable", "up", "members", "sees a death within", "why"), (_pool_row(one) for one in status.get("pools", ()))),
+        _table(
+            ("pool", "usable", "up", "members", "sees a death within", "why"),
+            (_pool_row(one) for one in status.get("pools", ())),
+        ),
         "<h2>Endpoints</h2>",
         _table(
             ("endpoint", "family", "state", "served", "weight", "since", "reason", "order"),
