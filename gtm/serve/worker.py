@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent import futures
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gtm.serve import channel, counters, journal, shared, tcp, udp
 from gtm.wire import pack, respond
@@ -52,14 +52,13 @@ class Settings(NamedTuple):
 class Worker:
     """Everything that one worker has."""
 
-    def __init__(self, settings: Settings, make_responder: Callable[..., Any] = respond.Responder) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._make_responder = make_responder
         self._loop = asyncio.get_running_loop()
         self._channel = channel.Channel.of_fd(settings.channel)
         self._page = shared.Page(settings.page, settings.workers)
         self._journal: journal.Reader | None = None
-        self._responder: Any = None
+        self._responder: respond.Responder | None = None
         self._counts: counters.Counts = {}
         self._unsent: Iterator[bytes] = iter(())
         self._message: bytes | None = None  # the next to send
@@ -115,7 +114,9 @@ class Worker:
     # --- answering ---------------------------------------------------------------------------------------------
 
     def _answer(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
-        return self._responder.answer(packet, family, address, transport)  # type: ignore[no-any-return]
+        if self._responder is None:  # sockets are read from only when there is a table
+            return None
+        return self._responder.answer(packet, family, address, transport)
 
     def _oops(self, reason: str, error: BaseException) -> None:
         """Count what went wrong with one packet; show the first of a second."""
@@ -169,21 +170,25 @@ class Worker:
 
     @property
     def _revision(self) -> int:
-        return int(self._responder.revision) if self._responder is not None else 0
+        return self._responder.revision if self._responder is not None else 0
 
     async def _take_table(self, body: bytes) -> None:
-        """Unpack a table beside the answering, then swap it in by reference.
+        """Make a responder for a new table beside the answering, then put it in the place of the old one.
 
         The collector is off (see `main`), so nothing walks the hundred thousand new objects; `freeze` keeps them out
         of every later collection, too.
         """
-        table = await self._loop.run_in_executor(self._threads, pack.unpack_table, body)
+        new = await self._loop.run_in_executor(self._threads, self._prepared, body)
         gc.freeze()
-        if self._responder is None:
-            self._responder = self._make_responder(table, seed=int.from_bytes(os.urandom(8)))
+        old, self._responder = self._responder, new
+        if old is None:
             await self._listen()
         else:
-            self._responder.swap(table)
+            counters.add(self._counts, old.drain_counts())
+
+    @staticmethod
+    def _prepared(body: bytes) -> respond.Responder:
+        return respond.Responder(pack.unpack_table(body), seed=int.from_bytes(os.urandom(7)))
 
     # --- beside the answering ----------------------------------------------------------------------------------
 

@@ -1,0 +1,153 @@
+"""Real datagrams on loopback: what is answered, from which address, and how sockets are opened."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from gtm.serve import sd, sockets, udp
+
+
+@pytest.fixture
+def opened() -> Iterator[list[socket.socket]]:
+    made: list[socket.socket] = []
+    yield made
+    for sock in made:
+        sock.close()
+
+
+def every(rows: list[list[sockets.Bound]], opened: list[socket.socket]) -> list[list[sockets.Bound]]:
+    opened += [sock for row in rows for bound in row for sock in bound if sock is not None]
+    return rows
+
+
+def client_of(address: tuple[str, int], opened: list[socket.socket]) -> socket.socket:
+    """Return a connected client: the kernel gives it nothing that comes from another address than it asked."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
+    opened.append(sock)
+    sock.settimeout(5)
+    sock.connect(address)
+    return sock
+
+
+def shout(packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+    if packet == b"boom":
+        raise ValueError(packet)
+    return None if packet == b"hush" else b"%d %d " % (family, address) + packet.upper()
+
+
+@pytest.mark.parametrize(
+    ("listen", "asked", "start"),
+    [
+        ("127.0.0.1", "127.0.0.1", b"4 2130706433 "),
+        ("0.0.0.0", "127.0.0.2", b"4 2130706433 "),
+        ("::1", "::1", b"6 1 "),
+        ("::", "::1", b"6 1 "),
+    ],
+)
+def test_an_answer_leaves_from_the_address_that_was_asked(
+    listen: str, asked: str, start: bytes, opened: list[socket.socket]
+) -> None:
+    rows = every(sockets.open_all([(listen, 0)], 1), opened)
+    sock = rows[0][0].udp
+    assert sock is not None
+    sock.setblocking(False)
+    client = client_of((asked, sockets.addresses(rows[0])[0][1]), opened)
+    wrong: list[str] = []
+    ready = udp.drain(sock, shout, lambda reason, _: wrong.append(reason))
+    for packet in (b"hush", b"boom", b"", b"hello"):
+        client.send(packet)
+    ready()
+    assert [client.recv(100), client.recv(100)] == [start, start + b"HELLO"]
+    assert wrong == ["internal"]
+
+
+def test_one_wake_up_answers_what_waits_up_to_a_bound(opened: list[socket.socket]) -> None:
+    rows = every(sockets.open_all([("127.0.0.1", 0)], 1), opened)
+    sock = rows[0][0].udp
+    assert sock is not None
+    sock.setblocking(False)
+    client = client_of(sockets.addresses(rows[0])[0], opened)
+    count = 0
+
+    def counted(packet: bytes, family: int, address: int, transport: str) -> None:
+        nonlocal count
+        count += 1
+
+    for _ in range(udp.BATCH + 5):
+        client.send(b"x")
+    ready = udp.drain(sock, counted, lambda reason, error: None)
+    ready()
+    assert count == udp.BATCH
+    ready()
+    assert count == udp.BATCH + 5
+
+
+def test_an_answer_that_cannot_be_sent_is_counted(opened: list[socket.socket]) -> None:
+    rows = every(sockets.open_all([("127.0.0.1", 0)], 1), opened)
+    sock = rows[0][0].udp
+    assert sock is not None
+    sock.setblocking(False)
+    client = client_of(sockets.addresses(rows[0])[0], opened)
+    wrong: list[str] = []
+    client.send(b"x")
+    udp.drain(sock, lambda *_: bytes(70_000), lambda reason, _: wrong.append(reason))()
+    assert wrong == ["send"]
+
+
+def test_port_0_is_one_free_number_for_udp_and_tcp_of_every_worker(opened: list[socket.socket]) -> None:
+    rows = every(sockets.open_all([("127.0.0.1", 0), ("::1", 0)], 3), opened)
+    assert len(rows) == 3
+    assert len({tuple(sockets.addresses(row)) for row in rows}) == 1
+    assert [host for host, _ in sockets.addresses(rows[0])] == ["127.0.0.1", "::1"]
+    assert len(set(opened)) == 12
+
+
+def test_a_second_node_on_the_same_port_is_refused_in_plain_words(opened: list[socket.socket]) -> None:
+    rows = every(sockets.open_all([("127.0.0.1", 0)], 2), opened)
+    port = sockets.addresses(rows[0])[0][1]
+    with pytest.raises(sockets.Cannot, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+        sockets.open_all([("127.0.0.1", port)], 2)
+
+
+def test_an_address_that_is_not_ours_is_refused_in_plain_words() -> None:
+    with pytest.raises(sockets.Cannot, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign"):
+        sockets.open_all([("192.0.2.1", 0)], 1)
+
+
+def test_sockets_of_systemd_are_shared_by_all_workers(opened: list[socket.socket]) -> None:
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    opened += [datagrams, stream, other]
+    datagrams.bind(("127.0.0.1", 0))
+    stream.bind(("127.0.0.1", datagrams.getsockname()[1]))
+    rows = sockets.share_passed([datagrams, stream], 2)
+    assert rows[0] == rows[1] == [sockets.Bound(datagrams, None), sockets.Bound(None, stream)]
+    assert sockets.addresses(rows[0]) == [datagrams.getsockname()]
+    with pytest.raises(sockets.Cannot):
+        sockets.share_passed([other], 2)
+
+
+def test_sockets_that_systemd_passed_to_another_process_are_not_ours() -> None:
+    assert sd.passed_sockets({"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"}) == []
+    assert sd.passed_sockets({}) == []
+
+
+def test_systemd_is_told_and_a_watchdog_of_another_process_is_not_ours(opened: list[socket.socket]) -> None:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    opened.append(listening)
+    listening.bind(b"")  # an abstract address of the kernel's choice
+    name = "@" + listening.getsockname()[1:].decode()
+    pid = str(os.getpid())
+    notify = sd.Notify({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000000", "WATCHDOG_PID": pid})
+    notify.say("READY=1", "STATUS=fine")
+    notify.reloading()
+    assert listening.recv(100) == b"READY=1\nSTATUS=fine"
+    assert listening.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    assert notify.watchdog_s == 10
+    assert sd.Notify({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": pid + "0"}).watchdog_s == 0
+    sd.Notify({}).say("READY=1")
