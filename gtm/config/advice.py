@@ -84,7 +84,8 @@ def _unused(nouns: nodes.Nouns) -> None:
     judges += [one.check for zone in config.zones.values() for one in zone.steer.values() if one.check]
     used = {name for expr in judges for name in expr.of}
     for name in nouns.profiles:
-        if name not in used and not nouns.decoded.broken:
+        # A file with nothing but checks in it is a collection to choose from.
+        if name not in used and not nouns.decoded.broken and not nouns.report.only(("checks", name)):
             nouns.report.warn("unused-check", ("checks", name), f"nothing uses the check {name!r}", at="key")
 
 

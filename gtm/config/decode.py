@@ -48,6 +48,11 @@ class Report:
         mark = self.mark(path)
         return mark.file if mark else ""
 
+    def only(self, path: marks.Path) -> bool:
+        """Say whether the file of a setting holds nothing but the section of that setting."""
+        found = self.origins.get(path)
+        return found is not None and set(found[0].data) == {path[0]}
+
     def say(  # noqa: PLR0917  # a problem has this many parts
         self,
         severity: errors.Severity,

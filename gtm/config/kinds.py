@@ -177,17 +177,23 @@ def _expression_or_none(value: object) -> model.CheckExpr:
     return model.CheckExpr((), 0) if value == "none" else _expression(value)
 
 
-_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_NAME = {"type": "string"}
+_NAMES = {"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1}]}
+
+
+def _mapping(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
 _EXPRESSION = {
     "anyOf": [
-        *_NAMES["anyOf"],
-        {"type": "object", "properties": {"any": _NAMES}, "required": ["any"], "additionalProperties": False},
-        {
-            "type": "object",
-            "properties": {"at_least": {"type": "integer", "minimum": 1}, "of": _NAMES},
-            "required": ["at_least", "of"],
-            "additionalProperties": False,
-        },
+        _NAME,
+        {"type": "array", "items": _NAME, "minItems": 1},
+        _mapping(any={**_NAMES, "description": "one of these must pass"}),
+        _mapping(
+            at_least={"type": "integer", "minimum": 1, "description": "how many must pass"},
+            of={**_NAMES, "description": "which ones"},
+        ),
     ]
 }
 CheckExpr = Annotated[model.CheckExpr, pydantic.BeforeValidator(_expression), pydantic.WithJsonSchema(_EXPRESSION)]

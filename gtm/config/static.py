@@ -81,7 +81,9 @@ def read(name: str, written: schema.Zone, sources: Sources, report: decode.Repor
     _alone(static, path, report)
     _circles(static, path, report)
     _served_by(static, path, report)
-    static.records.sort(key=lambda one: (one.owner, one.type))
+    # The same record in the YAML and in the zone file is one record: the first that was read, which is the YAML's.
+    once = {(one.owner, one.type, one.rdata): one for one in reversed(static.records)}
+    static.records = sorted(reversed(once.values()), key=lambda one: (one.owner, one.type))
     return static
 
 
@@ -176,13 +178,17 @@ def zone_file(report: decode.Report, path: marks.Path, name: str) -> str:
 
 def _alone(static: Static, path: marks.Path, report: decode.Report) -> None:
     """RFC 1034 section 3.6.2: a CNAME stands alone. RFC 1912 section 2.4: so the apex cannot have one."""
+    targets: dict[bytes, set[bytes]] = {}
+    for one in static.records:
+        if one.type == CNAME:
+            targets.setdefault(one.owner, set()).add(one.rdata.lower())
     for owner, types in static.types().items():
         where = static.where.get(owner, path)
         if CNAME in types and owner == static.apex:
             report.error("cname-at-apex", (*where, "CNAME"), f"{static.zone} has SOA and NS: no CNAME can stand beside")
         elif CNAME in types and types - {CNAME} - _BESIDE_CNAME:
             report.error("cname-beside", (*where, "CNAME"), f"{names.text(owner)} has a CNAME and other records")
-        elif CNAME in types and len([one for one in static.records if (one.owner, one.type) == (owner, CNAME)]) > 1:
+        elif CNAME in types and len(targets.get(owner, ())) > 1:
             report.error("cname-beside", (*where, "CNAME"), f"{names.text(owner)} has more than one CNAME")
 
 
