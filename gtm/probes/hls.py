@@ -48,7 +48,7 @@ KIND = model.Kind(
         model.Measure("segment.first_byte", "s", "from the request to the head of the answer"),
         model.Measure("segment.bytes", "bytes", "the segment's length, where the server says it, else what was read"),
         model.Measure("segment.ratio", "", "its duration by the time that a whole download takes at the speed seen"),
-        model.Measure("clock.skew", "s", "the server's clock (Date) less this machine's"),
+        model.Measure("clock.skew", "s", "how far the server's clock (Date) and this machine's are apart"),
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         fetch.TIME_FIRST_BYTE,
@@ -127,7 +127,7 @@ def _bracketed(host: str) -> str:
 def _measure(trial: prober.Trial, page: fetch.Page, found: playlist.Media) -> None:
     server_s = _server_clock(page)
     if server_s is not None:
-        trial.measures["clock.skew"] = server_s - trial.wall()
+        trial.measures["clock.skew"] = abs(server_s - trial.wall())
     if found.ends_at is not None:
         trial.measures["playlist.latency"] = trial.wall() - found.ends_at
     trial.measures["playlist.age"] = 0.0 if found.ended else _age_s(trial, page, found)

@@ -15,7 +15,7 @@ KIND = model.Kind(
 )
 
 REASON_CHARS = 500
-VALID_FOR_S, MAX_VALID_FOR_S = 30.0, 86400.0  # six usual intervals; a day
+MAX_VALID_FOR_S = 86400.0  # a day: news that holds longer is no health but a setting
 MAX_MEASURES, NAME_CHARS, TEXT_CHARS, MAX_NUMBER = 64, 100, 1000, 1e300
 
 
@@ -31,7 +31,7 @@ async def look(trial: prober.Trial) -> str:
 def result(check: model.Check, payload: object, vantage: str, now: float) -> seen.ProbeResult:
     """Read `{"ok": bool, "reason": text, "valid_for_s": seconds, "measures": {name: value}}`; only `ok` is needed.
 
-    `now` is the monotonic clock. Raises `PushError`.
+    `valid_for_s` 0 leaves to the profile how long the news holds; `now` is the monotonic clock. Raises `PushError`.
     """
     if not isinstance(payload, Mapping):
         raise PushError("a report is a JSON object")
@@ -50,13 +50,13 @@ def result(check: model.Check, payload: object, vantage: str, now: float) -> see
         ok=ok,
         reason=" ".join(reason.split())[:REASON_CHARS],
         measures=_measures(payload.get("measures", {})),
-        valid_for_s=_valid_for(payload.get("valid_for_s", VALID_FOR_S)),
+        valid_for_s=_valid_for(payload.get("valid_for_s", 0.0)),
     )
 
 
 def _valid_for(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_VALID_FOR_S:
-        raise PushError(f"`valid_for_s` must be a number of seconds above 0 and up to {MAX_VALID_FOR_S:g}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_VALID_FOR_S:
+        raise PushError(f"`valid_for_s` must be a number of seconds from 0 to {MAX_VALID_FOR_S:g}")
     return float(value)
 
 

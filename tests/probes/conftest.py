@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 import trustme
-from probe_servers import Clock, Servers
+
+from tests.probes.probe_servers import Clock, Servers
 
 
 @pytest.fixture

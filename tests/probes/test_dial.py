@@ -10,10 +10,10 @@ import threading
 from typing import Any
 
 import pytest
-from probe_servers import Servers, make, page, run
 
 from gtm import model, probes
 from gtm.probes import dial, prober
+from tests.probes.probe_servers import Servers, make, page, run
 
 BARRED = [
     "169.254.169.254",

@@ -12,7 +12,8 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
-from probe_servers import HOST, Servers, make, run
+
+from tests.probes.probe_servers import HOST, Servers, make, run
 
 Answer = Callable[[dns.message.Message], list[bytes]]
 Start = Callable[[Answer], Awaitable[int]]

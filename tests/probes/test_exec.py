@@ -10,9 +10,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from probe_servers import make, run
 
 from gtm.probes import exec as exec_kind
+from tests.probes.probe_servers import make, run
 
 
 def python(code: str) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ import zlib
 
 import pytest
 import trustme
-from probe_servers import HOST, Servers, make, page, run, server_tls
 
 from gtm import model
+from tests.probes.probe_servers import HOST, Servers, make, page, run, server_tls
 
 CHUNK = b"x" * 65536
 

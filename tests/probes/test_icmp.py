@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from probe_servers import make, run
 
 from gtm.probes import icmp
+from tests.probes.probe_servers import make, run
 
 
 def permitted() -> bool:

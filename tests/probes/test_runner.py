@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from probe_servers import make
 
 from gtm import model, ports, seen
 from gtm.probes import runner
+from tests.probes.probe_servers import make
 
 
 class Kind:

@@ -8,9 +8,9 @@ import socket
 
 import pytest
 import trustme
-from probe_servers import HOST, Servers, make, run, server_tls
 
 from gtm import model
+from tests.probes.probe_servers import HOST, Servers, make, run, server_tls
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
