@@ -4,19 +4,20 @@ The control process writes; every worker reads at its own pace; the supervisor m
 it to a worker that starts, which so answers from the newest rings even while the control process is dead. A message
 between the processes is only a doorbell, so one that is lost or late costs nothing.
 
-A record is a head and a body. The head holds a checksum of the body: a record that a dying writer left half done is
-never taken for a whole one (reliability: the last plan cannot be garbage).
+A record is a head and a body, and the body is written first: a record that a dying writer left half done has no head
+and is never seen. (That the body is what it should be, its own digest says: `gtm.wire.pack`.)
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import zlib
 from typing import NamedTuple
 
+from gtm import errors
+
 TABLE, RINGS = 1, 2
-_HEAD = struct.Struct("<QQII")  # body bytes, revision, kind, checksum
+_HEAD = struct.Struct("<QQQ")  # body bytes, revision, kind; the kind is last, so zero until all is there
 
 
 class Record(NamedTuple):
@@ -26,7 +27,6 @@ class Record(NamedTuple):
     revision: int
     at: int
     size_bytes: int
-    checksum: int
 
 
 class Writer:
@@ -43,8 +43,7 @@ class Writer:
         self._append(RINGS, packed, revision)
 
     def _append(self, kind: int, body: bytes, revision: int) -> None:
-        head = _HEAD.pack(len(body), revision, kind, zlib.crc32(body))
-        # The body goes first: whoever sees the head sees what it speaks of.
+        head = _HEAD.pack(len(body), revision, kind)
         self._write(body, self.size_bytes + _HEAD.size)
         self._write(head, self.size_bytes)
         self.size_bytes += _HEAD.size + len(body)
@@ -71,24 +70,23 @@ class Reader:
         head = os.pread(self._fd, _HEAD.size, self._at)
         if len(head) < _HEAD.size:
             return None
-        size_bytes, revision, kind, checksum = _HEAD.unpack(head)
-        if kind not in {TABLE, RINGS}:  # zeros: a body is written, its head not yet
+        size_bytes, revision, kind = _HEAD.unpack(head)
+        if not kind:  # a body is written, its head not yet
             return None
-        record = Record(kind, revision, self._at + _HEAD.size, size_bytes, checksum)
+        record = Record(kind, revision, self._at + _HEAD.size, size_bytes)
         self._at = record.at + size_bytes
         return record
 
-    def body(self, record: Record) -> bytes | None:
-        """Return a record's body, or None when it is not what was written."""
+    def body(self, record: Record) -> bytes:
+        """Return a record's body."""
         parts, at, end = [], record.at, record.at + record.size_bytes
         while at < end:
             part = os.pread(self._fd, end - at, at)
             if not part:
-                return None
+                raise errors.TableError("the journal ends inside a record")
             parts.append(part)
             at += len(part)
-        body = b"".join(parts)
-        return body if zlib.crc32(body) == record.checksum else None
+        return b"".join(parts)
 
     def close(self) -> None:
         """Let go of the memfd."""

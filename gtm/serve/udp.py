@@ -1,6 +1,6 @@
 """Datagrams in, answers out, as many as wait: one wake-up of the loop drains the socket up to a bound.
 
-Measured (benchmarks/udp_path.py): asyncio's own datagram transport spends a turn of the loop on every packet, which
+asyncio's own datagram transport spends a turn of the loop on every packet, which
 costs more than the answer does; draining 64 at a time shares that turn.
 """
 

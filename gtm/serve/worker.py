@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import NamedTuple
 
+from gtm import errors
 from gtm.serve import channel, counters, journal, shared, tcp, udp
-from gtm.wire import pack, respond
+from gtm.wire import limit, pack, respond
 
 _BEAT_S = 0.25  # the supervisor looks for 2 s of silence
 _COUNTS_S = 1.0
@@ -57,6 +58,11 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._channel = channel.Channel.of_fd(settings.channel)
         self._page = shared.Page(settings.page, settings.workers)
+        self._limiter: limit.Limiter | None = None
+        if settings.rate_limit is not None:
+            per_second, slip = settings.rate_limit
+            # The kernel spreads a network's questions over the workers by their ports: each holds it to its part.
+            self._limiter = limit.Limiter(max(1.0, per_second / settings.workers), slip, seed=_seed())
         self._journal: journal.Reader | None = None
         self._responder: respond.Responder | None = None
         self._counts: counters.Counts = {}
@@ -103,7 +109,8 @@ class Worker:
             if datagrams >= 0:
                 sock = socket.socket(fileno=datagrams)
                 sock.setblocking(False)
-                ready = udp.drain(sock, self._answer, self._oops)
+                answer = self._answer if self._limiter is None else self._answer_limited
+                ready = udp.drain(sock, answer, self._oops)
                 self._drains.append((sock, ready))
                 self._loop.add_reader(sock, ready)
             if connections >= 0:
@@ -117,6 +124,18 @@ class Worker:
         if self._responder is None:  # sockets are read from only when there is a table
             return None
         return self._responder.answer(packet, family, address, transport)
+
+    def _answer_limited(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+        """Answer over UDP within the rate limit. TCP needs none: its askers are who they say."""
+        reply = self._answer(packet, family, address, transport)
+        if reply is None or self._limiter is None:
+            return reply
+        passed = self._limiter.passed(reply, family, address, time.monotonic())
+        if passed is None:
+            counters.add(self._counts, {"dropped": {("rate_limit",): 1}})
+        elif passed is not reply:
+            counters.add(self._counts, {"truncated": {(): 1}})
+        return passed
 
     def _oops(self, reason: str, error: BaseException) -> None:
         """Count what went wrong with one packet; show the first of a second."""
@@ -148,7 +167,7 @@ class Worker:
     def _applied(self, task: asyncio.Task[None]) -> None:
         self._applying = None
         if (error := task.exception()) is not None:
-            self._oops("internal", error)  # the last table goes on answering
+            self._oops("internal", error)
         if self._rung:
             self._apply()
 
@@ -157,20 +176,23 @@ class Worker:
             self._rung = False
             while self._journal is not None and (record := self._journal.next()) is not None:
                 if record.revision > self._revision:  # semantics G1; also skips what is already in use
-                    body = self._journal.body(record)
-                    if body is None:
-                        counters.add(self._counts, {"dropped": {("journal",): 1}})
-                    elif record.kind == journal.TABLE:
-                        await self._take_table(body)
-                    elif self._responder is not None:
-                        self._responder.update(*pack.unpack_rings(body))
-                        gc.freeze()
+                    try:
+                        await self._take(record.kind, self._journal.body(record))
+                    except errors.TableError as error:  # what there is goes on answering
+                        self._oops("internal", error)
             self._page.answers(self._settings.worker, self._revision)
             self._channel.send_json("swapped", {"revision": self._revision})
 
     @property
     def _revision(self) -> int:
         return self._responder.revision if self._responder is not None else 0
+
+    async def _take(self, kind: int, body: bytes) -> None:
+        if kind == journal.TABLE:
+            await self._take_table(body)
+        elif self._responder is not None:
+            self._responder.update(*pack.unpack_rings(body))
+            gc.freeze()
 
     async def _take_table(self, body: bytes) -> None:
         """Make a responder for a new table beside the answering, then put it in the place of the old one.
@@ -188,7 +210,7 @@ class Worker:
 
     @staticmethod
     def _prepared(body: bytes) -> respond.Responder:
-        return respond.Responder(pack.unpack_table(body), seed=int.from_bytes(os.urandom(7)))
+        return respond.Responder(pack.unpack_table(body), seed=_seed())
 
     # --- beside the answering ----------------------------------------------------------------------------------
 
@@ -226,6 +248,10 @@ class Worker:
             return False
         self._message = next(self._unsent, None)
         return True
+
+
+def _seed() -> int:
+    return int.from_bytes(os.urandom(7))  # eight bytes, signed, never negative
 
 
 def give_up_privileges() -> None:

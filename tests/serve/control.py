@@ -64,7 +64,9 @@ async def main(settings: dict[str, Any]) -> None:
     commands = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     commands.setblocking(False)
     commands.bind(settings["commands"])
-    bound = await control.open(listen=settings["listen"], workers=settings["workers"])
+    bound = await control.open(
+        listen=settings["listen"], workers=settings["workers"], rate_limit=settings.get("rate_limit")
+    )
     tell("bound", listen=bound.listen, revision=bound.revision, pid=os.getpid())
 
     def obey() -> None:

@@ -164,6 +164,18 @@ def test_sockets_of_systemd_are_answered_on(start: Start) -> None:
         assert one.ask_tcp() == "192.0.2.1"
 
 
+def test_a_flood_from_one_network_is_truncated_over_udp_and_answered_over_tcp(start: Start) -> None:
+    one = start(settings={"rate_limit": (1, 1)})
+    one.serve("192.0.2.1")
+    with one.asking() as sock:
+        for _ in range(49):
+            sock.send(node.question())
+        cut = [bool(sock.recv(4096)[2] & 0x02) for _ in range(50)]
+    assert not cut[0]
+    assert sum(cut) > 25
+    assert one.ask_tcp() == "192.0.2.1"
+
+
 @pytest.mark.parametrize(
     ("status", "words"), [(78, ""), (3, "the control process ended with status 3 before it had read the configuration")]
 )
