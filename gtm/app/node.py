@@ -30,6 +30,8 @@ log = logging.getLogger("gtm")
 HOLD_BACK_S = 15.0
 # The line for systemd is made anew at most this often: it counts all endpoints.
 STATUS_S = 1.0
+# What an event ends in that somebody on duty wants to see.
+ALARMING = frozenset({"down", "failed", "tripped", "refused", "unusable", "fallback", "degraded", "last_resort"})
 # Events wait for the store in this queue; when it is stuck, the oldest go, and are counted.
 MOST_WAITING_EVENTS = 10_000
 
@@ -83,6 +85,7 @@ class Node:
             tcp=(dns.tcp_connections, dns.tcp_per_client, dns.tcp_idle_s),
             rate_limit=dns.rate_limit,
         )
+        log.info("DNS on %s", ", ".join(str(model.Listen(host, port)) for host, port in self.bound.listen))
         remembered, orders = await self._recall()
         self.atlas = geography.Atlas.open(self.snapshot)
         networks = await asyncio.to_thread(self.atlas.networks, self.snapshot)
@@ -249,7 +252,7 @@ class Node:
         )
 
     def _emit(self, event: events.Event) -> None:
-        level = logging.WARNING if event.after in {"down", "failed", "tripped", "refused", "unusable"} else logging.INFO
+        level = logging.WARNING if event.after in ALARMING else logging.INFO
         log.log(level, "%s %s: %s -> %s (%s)", event.kind, event.subject, event.before, event.after, event.cause)
         self.counts["events"][(event.kind,)] += 1
         if len(self._events) == MOST_WAITING_EVENTS:

@@ -73,3 +73,7 @@ def cli() -> None:
 def main() -> None:
     """The command `gtm`."""
     cli(prog_name="gtm")
+
+
+if __name__ == "__main__":
+    main()
