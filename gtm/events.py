@@ -94,10 +94,14 @@ class SwapTable:
 
 @dataclass(frozen=True, slots=True)
 class SwapRings:
-    """Give every worker these rings, by index into the table's `rings` (after a change of health or order)."""
+    """Give every worker these rings, by index into the table's `rings` (after a change of health or order).
+
+    `first_bad_s` is when the fall that caused this was first seen (monotonic; 0: no fall), for `gtm_failover_seconds`.
+    """
 
     revision: int
     rings: Mapping[int, table.Ring]
+    first_bad_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
