@@ -124,6 +124,8 @@ async def reach(
     except ssl.SSLError as error:
         words = (error.reason or str(error)).lower().replace("_", " ")
         raise prober.Failed(f"TLS handshake failed: {words}") from None
+    except (ValueError, TypeError) as error:  # what the ssl module says to names that cannot be sent as SNI
+        raise prober.NotRun(f"{server_name[:80]!r} cannot be asked for: {error}") from None
     except (ConnectionResetError, ConnectionAbortedError):
         raise prober.Failed("connection closed during the TLS handshake") from None
     trial.measures.setdefault(TIME_TLS.name, trial.monotonic() - started_s)

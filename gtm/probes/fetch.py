@@ -84,9 +84,11 @@ class Visit:
         self._trial = trial
         self._connector = connector
         self._session = session
-        self._base = yarl.URL.build(
-            scheme="https" if trial.tls() else "http", host=trial.host, port=trial.check.port, path="/"
-        )
+        scheme = "https" if trial.tls() else "http"
+        try:
+            self._base = yarl.URL.build(scheme=scheme, host=trial.host, port=trial.check.port, path="/")
+        except ValueError as error:
+            raise prober.NotRun(f"{trial.host!r} is not a host: {error}") from None
 
     async def get(
         self,

@@ -233,6 +233,35 @@ async def test_G7_a_path_cannot_lead_to_another_host(servers: Servers) -> None:
     assert "does not go to other.example" in result.reason
 
 
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("", "Host: 127.0.0.1:"),
+        ("::1", "Host: [::1]:"),
+        ("PLAY.example.", "Host: play.example:"),
+        ("_srv.example", "Host: _srv.example:"),
+    ],
+)
+async def test_hosts_of_all_shapes_are_named(servers: Servers, host: str, says: str) -> None:
+    heads: list[bytes] = []
+
+    def answer(head: bytes) -> bytes:
+        heads.append(head)
+        return page()
+
+    result = await run(make("http", await servers.http(answer), host=host))
+    assert (result.ok, result.reason) == (True, "")
+    assert says in heads[0].decode()
+
+
+@pytest.mark.parametrize("host", ["a b", "a/b", "a@b", "a:b"])
+@pytest.mark.parametrize("kind", ["http", "hls"])
+async def test_A7_what_is_not_a_host_is_no_failure_of_the_endpoint(servers: Servers, kind: str, host: str) -> None:
+    result = await run(make(kind, await servers.http(page()), host=host, path="/"))
+    assert result.ok is None, result
+    assert result.reason
+
+
 # --- TLS -----------------------------------------------------------------------------------------------------------
 
 

@@ -129,6 +129,13 @@ async def test_a_handshake_that_is_hung_up_on_fails(servers: Servers) -> None:
     assert (result.ok, result.reason) == (False, "connection closed during the TLS handshake")
 
 
+@pytest.mark.parametrize("host", [".x", "\u00e9" * 300, "a\0b"])
+async def test_A7_a_name_that_cannot_be_asked_for_is_no_failure_of_the_endpoint(servers: Servers, host: str) -> None:
+    result = await run(make("tls", await servers.raw(silent), host=host))
+    assert result.ok is None
+    assert "cannot be asked for" in result.reason
+
+
 async def test_tcp_speaks_tls_where_asked(servers: Servers, authority: trustme.CA, ca_file: str) -> None:
     port = await servers.raw(banner, server_tls(authority, HOST))
     result = await run(make("tcp", port, tls=model.Tls(ca=ca_file), receive="220"))
