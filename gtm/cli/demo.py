@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import click
+from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
@@ -96,7 +97,8 @@ def _drill(stage: demo_stage.Stage, as_json: bool) -> bool:
     done: list[demo_drill.Outcome] = []
     if not as_json:
         click.echo(
-            f"A drill in {len(demo_drill.STEPS)} steps; the nameserver asks each edge for each channel every second."
+            f"A drill in {len(demo_drill.STEPS)} steps; each channel is looked at on each edge every second.\n"
+            "A frozen playlist is still answered with 200; it counts as stale after three segments of one second."
         )
     for outcome in demo_drill.run(stage):
         done.append(outcome)
@@ -125,17 +127,10 @@ def _plain(outcome: demo_drill.Outcome) -> dict[str, object]:
 
 
 def _print_table(done: list[demo_drill.Outcome]) -> None:
-    table = rich_table.Table(
-        "step", "asked from", "name", "before", "after", rich_table.Column("seconds", justify="right"), ""
-    )
+    seconds = rich_table.Column("seconds", justify="right")
+    table = rich_table.Table("step", "asked from", "name", "before", "after", seconds, box=box.SIMPLE_HEAD)
     for outcome in done:
-        table.add_row(
-            outcome.step.what,
-            outcome.step.viewer.where,
-            outcome.step.channel,
-            " ".join(outcome.before),
-            " ".join(outcome.after),
-            f"{outcome.took_s:.1f}",
-            "ok" if outcome.ok else "wrong",
-        )
+        after = " ".join(outcome.after) + ("" if outcome.ok else "  WRONG")
+        where = (outcome.step.viewer.where, outcome.step.channel)
+        table.add_row(outcome.step.what, *where, " ".join(outcome.before), after, f"{outcome.took_s:.1f}")
     rich_console.Console().print(table)

@@ -45,7 +45,7 @@ EDGES = (
     Edge("sin-1", "127.0.0.31", "edge-as", "sin", "AS-SG", 1.35, 103.82),
 )
 EUROPE = Viewer("Europe", "192.0.2.0/24")
-AMERICA = Viewer("North America", "198.51.100.0/24")
+AMERICA = Viewer("America", "198.51.100.0/24")
 ASIA = Viewer("Asia", "203.0.113.0/24")
 VIEWERS = (EUROPE, AMERICA, ASIA)
 

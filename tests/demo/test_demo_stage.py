@@ -51,7 +51,7 @@ class Played:
         self.out -= {(edge.name, channel) for channel in demo_world.CHANNELS}
 
     def ask(self, channel: str, viewer: demo_world.Viewer) -> demo_ask.Answer:
-        order = {"Europe": "edge-eu", "North America": "edge-us", "Asia": "edge-as"}
+        order = {"Europe": "edge-eu", "America": "edge-us", "Asia": "edge-as"}
         pools = [order[viewer.where], "edge-us", "edge-eu"]
         for pool in pools:
             up = [e.address for e in demo_world.EDGES if e.pool == pool and (e.name, channel) not in self.out]

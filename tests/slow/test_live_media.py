@@ -11,8 +11,9 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import hosts
 import pytest
+
+from tests.slow import hosts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
