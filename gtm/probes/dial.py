@@ -125,6 +125,7 @@ async def reach(
         words = (error.reason or str(error)).lower().replace("_", " ")
         raise prober.Failed(f"TLS handshake failed: {words}") from None
     except (ValueError, TypeError) as error:  # what the ssl module says to names that cannot be sent as SNI
+        sock.close()  # asyncio fails here before it has a transport that would
         raise prober.NotRun(f"{server_name[:80]!r} cannot be asked for: {error}") from None
     except (ConnectionResetError, ConnectionAbortedError):
         raise prober.Failed("connection closed during the TLS handshake") from None
