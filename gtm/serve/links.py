@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from gtm.wire import pack
 
 # Rings in a journal may take this much, or as much as the table, before they are merged into one record.
 _MERGE_BYTES = 1024 * 1024
+_BEAT_S = 1.0  # the supervisor looks for 30 s of silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Links:
         self._workers: list[_Line] = []
         self._on_counts, self._on_swapped, self._on_supervisor = on_counts, on_swapped, on_supervisor
         self._page: shared.Page | None = None
+        self._beating: asyncio.TimerHandle | None = None
         self._journal: journal.Writer | None = None
         self._table = b""
         self._rings: list[bytes] = []
@@ -192,9 +195,15 @@ class Links:
             self._page = shared.Page(message.fd, int(told["workers"]))
             listen = tuple((str(host), int(port)) for host, port in told["listen"])
             self._revision = max(self._page.revisions())
+            self._beat(self._page)
             self._bound.set_result(Bound(listen, self._page.workers, self._revision))
         else:
             self._on_supervisor(message.kind, message.json())
+
+    def _beat(self, page: shared.Page) -> None:
+        """Prove to the supervisor that this loop turns."""
+        page.beat(page.workers, time.monotonic_ns())
+        self._beating = self._loop.call_later(_BEAT_S, self._beat, page)
 
     def _hear_worker(self, number: int, line: channel.Channel) -> None:
         try:
@@ -211,6 +220,8 @@ class Links:
 
     def close(self) -> None:
         """Let go of every channel. The workers answer on."""
+        if self._beating is not None:
+            self._beating.cancel()
         for line in (self._supervisor, *self._workers):
             line.close()
         if self._journal is not None:

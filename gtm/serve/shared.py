@@ -1,6 +1,7 @@
 """Who is alive, answers which revision and holds how many connections, on a page of memory that all processes see.
 
 Each worker writes its own row and nobody else does, so nothing is ever locked; sums over the rows are what counts.
+The control process has the row after the last worker's, for its heartbeat only.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ class Page:
     def __init__(self, fd: int, workers: int) -> None:
         self.fd = fd
         self.workers = workers
-        self._memory = mmap.mmap(fd, _KEY_BYTES + workers * _ROW_BYTES)
+        self._memory = mmap.mmap(fd, _row(workers + 1))
         self._key = self._memory[:_KEY_BYTES]
 
     @classmethod
     def new(cls, workers: int) -> Page:
-        """Return a new page with a row for each worker."""
+        """Return a new page for so many workers."""
         fd = os.memfd_create("gtm-page", os.MFD_CLOEXEC)
-        os.ftruncate(fd, _KEY_BYTES + workers * _ROW_BYTES)
+        os.ftruncate(fd, _row(workers + 1))
         os.pwrite(fd, os.urandom(_KEY_BYTES), 0)
         return cls(fd, workers)
 
@@ -46,7 +47,7 @@ class Page:
         _NUMBER.pack_into(self._memory, _row(worker) + _BEAT, now_ns)
 
     def beaten_ns(self, worker: int) -> int:
-        """Return when the worker's loop turned last, or 0 when it has not yet."""
+        """Return when the worker's loop turned last (monotonic), or 0 when it has not yet."""
         return int(_NUMBER.unpack_from(self._memory, _row(worker) + _BEAT)[0])
 
     def answers(self, worker: int, revision: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
 import os
 import resource
 import selectors
@@ -24,6 +25,8 @@ from gtm.serve import channel, children, sd, shared, sockets
 REFUSED = 78  # EX_CONFIG of sysexits.h: the control process's word for "the configuration was refused"
 _HUNG_S = 2.0  # reliability section 5: a hung worker is noticed within 2 s
 _STARTING_S = 20.0  # until the first heartbeat: a busy machine may take its time to load a Python
+# The control process may think for long about a big configuration; answers do not wait for it.
+_CONTROL_HUNG_S = 30.0
 _TICK_S = 0.25
 _CONTROL_STOPS_S, _WORKERS_STOP_S = 10.0, 3.0
 _PYTHON = [sys.executable, *(["-P"] if sys.flags.safe_path else [])]
@@ -72,6 +75,8 @@ class Supervisor:
     def _control_start(self) -> children.Start:
         """A new channel each time: nothing that was said to a dead process reaches the next one."""
         self._drop_line()
+        if self._answering is not None:
+            self._answering.page.clear(self._answering.page.workers)
         self._line, self._theirs = channel.pair()
         self._selector.register(self._line, selectors.EVENT_READ)
         fd = self._theirs.fileno()
@@ -169,18 +174,22 @@ class Supervisor:
                 self._answering.page.clear(self._answering.workers.index(child))
 
     def _look_for_hung(self, now_s: float) -> None:
-        """Kill workers whose answering loop does not turn. Who was late itself (a starved machine) judges nobody."""
+        """Kill whose loop does not turn. Who was late itself (a starved machine) judges nobody."""
         if self._answering is None or now_s - self._looked_s > 3 * _TICK_S:
             return
-        for number, worker in enumerate(self._answering.workers):
-            if worker.process is None or worker.stopping_s is not None:
+        for number, child in enumerate([*self._answering.workers, self._control]):
+            if child.process is None or child.stopping_s is not None:
                 continue
             beaten_s = self._answering.page.beaten_ns(number) / 1e9
-            silent_s = now_s - (beaten_s or worker.started_s)
-            if silent_s > (_HUNG_S if beaten_s else _STARTING_S):
-                _say(f"{worker.role} has not turned for {silent_s:.1f} s; it is killed")
-                worker.stopping_s = now_s
-                worker.signal(signal.SIGKILL)
+            silent_s = now_s - (beaten_s or child.started_s)
+            if child is self._control:
+                allowed_s = _CONTROL_HUNG_S if beaten_s else math.inf  # it reads its configuration
+            else:
+                allowed_s = _HUNG_S if beaten_s else _STARTING_S
+            if silent_s > allowed_s:
+                _say(f"{child.role} has not turned for {silent_s:.1f} s; it is killed")
+                child.stopping_s = now_s
+                child.signal(signal.SIGKILL)
 
     # --- the control process -----------------------------------------------------------------------------------
 
