@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     rf"(?P<comment>;[^\n]*)|(?P<line>\n)|(?P<blank>[^\S\n]+)|(?P<open>\()|(?P<close>\))|(?P<word>(?:{_QUOTED}|{_BARE})+)"
 )
 _PIECE = re.compile(rf"{_QUOTED}|{_BARE}")
-_ESCAPE = re.compile(r"\\(\d{3}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\([0-9]{3}|.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

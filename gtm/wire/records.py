@@ -1,7 +1,7 @@
 """Records' presentation text in, `model.Record` in wire form out: one record of the YAML, or an RFC 1035 zone file.
 
 The one door of dnslib, which builds and packs the types of `_TYPES`. The types that dnslib lacks or reads loosely
-(SVCB, HTTPS, LOC, DNSKEY, ...) and everything in the form of RFC 3597 go through dnspython.
+(SVCB, HTTPS, DS, LOC, ...) and everything in the form of RFC 3597 go through dnspython.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MAX_ZONE_RECORDS = 1_000_000
 # Types that steer the protocol itself and never stand in a zone (RFC 6895 section 3.1), and DNAME, which would
 # promise names below it that nobody would answer.
 _NOT_DATA = frozenset({0, 39, 41}) | frozenset(range(128, 256))
-_TTL = re.compile(r"(?:\d+[smhdw]?)+", re.IGNORECASE)
-_TTL_PART = re.compile(r"(\d+)([smhdw]?)", re.IGNORECASE)
+_TTL = re.compile(r"(?:[0-9]+[smhdw]?)+", re.IGNORECASE)
+_TTL_PART = re.compile(r"([0-9]+)([smhdw]?)", re.IGNORECASE)
 _TTL_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -62,7 +62,10 @@ def _ipv4(word: str, origin: str) -> tuple[int, ...]:
 
 
 def _ipv6(word: str, origin: str) -> tuple[int, ...]:
-    return tuple(ipaddress.IPv6Address(word).packed)
+    address = ipaddress.IPv6Address(word)
+    if address.scope_id is not None:
+        raise ValueError(f"{word!r} names an interface, which DNS cannot carry")
+    return tuple(address.packed)
 
 
 def _number(bits: int) -> _Field:
@@ -114,8 +117,6 @@ _TYPES: dict[str, tuple[tuple[_Field, ...], Callable[..., Any]]] = {
     "SOA": ((_name, _name, _U32, _time, _time, _time, _time), lambda m, r, *times: _dnslib.SOA(m, r, times)),
     "CAA": ((_U8, _caa_tag, _text), _dnslib.CAA),
     "NAPTR": ((_U16, _U16, _string, _string, _string, _name), _dnslib.NAPTR),
-    "DS": ((_U16, _U8, _U8, _hex), _dnslib.DS),
-    "SSHFP": ((_U8, _U8, _hex), _dnslib.SSHFP),
     "TLSA": ((_U8, _U8, _U8, _hex), _dnslib.TLSA),
 }
 
