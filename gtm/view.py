@@ -107,20 +107,17 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
 def steered(brain: brains.Brain, name: str) -> int | None:
     """Return the policy that answers for an absolute lower-case `name`, wildcards included, or None."""
     key = names.key(name)
-    for zone in brain.snapshot.zones:
-        if not names.within(key, names.key(zone.name)):
-            continue
-        if name in zone.steer:
-            return zone.steer[name]
-        if key in brain.table.names:
-            return None
-        above = key
-        while len(above) > len(names.key(zone.name)):
-            above = names.parent(above)
-            if (wild := "*." + names.text(above)) in zone.steer:
-                return zone.steer[wild]
-            if above in brain.table.names:  # the closest encloser: RFC 4592 section 3.3.1
-                return None
+    holding = [zone for zone in brain.snapshot.zones if names.within(key, names.key(zone.name))]
+    if not holding:
+        return None
+    zone = max(holding, key=lambda one: len(one.name))  # the zone nearest to the name: RFC 1034 section 4.3.2
+    if name in zone.steer or key in brain.table.names:
+        return zone.steer.get(name)
+    above = names.parent(key)
+    while len(above) >= len(names.key(zone.name)):
+        if above in brain.table.names:  # the closest encloser, and its wildcard or none: RFC 4592 section 3.3.1
+            return zone.steer.get("*." + names.text(above))
+        above = names.parent(above)
     return None
 
 
@@ -152,14 +149,18 @@ def explain_name(
     if by_policy.prefixes >= 0:
         prefixes = brain.partition.prefixes[by_policy.prefixes]
         which, scope = audience.find(prefixes, family_of_client, address, bits) if client else (prefixes.nowhere, 0)
+        scope = scope if bits is not None else 0
         if which < 0:  # an address that says nothing about a place (semantics C6)
             which, scope = prefixes.nowhere, 0
+    mask = brain.table.steerings[index].sticky
+    if bits is not None and mask is not None:  # a sticky ring is drawn by the client's prefix (semantics C2)
+        scope = max(scope, mask[family_of_client == 6])
     family: model.Family = {"A": "ipv4", "AAAA": "ipv6"}.get(qtype.upper(), "cname")  # type: ignore[assignment]
     decision = brain.decide(
         policy, by_policy.audiences[which], family, now, _assumed(brain, policy, tuple(assume), now)
     )
     return explain.explanation(
-        decision, name=absolute, qtype=qtype.upper(), client=client, place=place, ecs_scope=scope if bits else 0
+        decision, name=absolute, qtype=qtype.upper(), client=client, place=place, ecs_scope=scope
     ) | {"judged": brain.judged()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gtm import errors, files, model, ports, seen
 from gtm.steer import geo
@@ -39,17 +39,13 @@ class Atlas:
             return seen.Networks()
 
     def location(self, client: str) -> seen.Location:
-        """Return what the databases say of an address or prefix: the first that knows a field wins."""
+        """Return what the databases together say of an address or prefix."""
         try:
             address = str(ipaddress.ip_network(client, strict=False).network_address)
         except ValueError:
             return seen.Location()
-        found = seen.Location()
-        for reader in self.readers:
-            record = reader.get(address)
-            if record is not None:
-                found = _merged(found, geo.location(record))
-        return found
+        records = [reader.get(address) for reader in self.readers]
+        return geo.together([geo.location(record) for record in records if record is not None])
 
     def place(self, client: str) -> str:
         """Return a place in words: `EU-DE AS3320`, or empty when nothing is known."""
@@ -60,13 +56,3 @@ class Atlas:
         """Return when each database was built, wall-clock seconds, by path."""
         return {reader.path: float(reader.build_epoch) for reader in self.readers}
 
-
-def _merged(known: seen.Location, more: seen.Location) -> seen.Location:
-    """Fill in from `more` what is not known yet: the place, the AS number, the coordinates, each as a whole."""
-    if not known.continent:
-        known = replace(known, continent=more.continent, country=more.country, subdivision=more.subdivision)
-    if not known.asn:
-        known = replace(known, asn=more.asn)
-    if known.lat is None:
-        known = replace(known, lat=more.lat, lon=more.lon)
-    return known

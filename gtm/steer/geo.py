@@ -76,6 +76,17 @@ def networks(databases: Sequence[Iterable[Row]], interest: Interest) -> seen.Net
     return seen.Networks(tuple(keep.whole), *v4, *v6)
 
 
+def together(parts: Sequence[seen.Location]) -> seen.Location:
+    """Return what several databases say of one network, in their order: later ones refine and fill in."""
+    place, asn, at = seen.Location(), 0, seen.Location()
+    for part in parts:
+        if not place.place or part.place.startswith(f"{place.place}-"):
+            place = part
+        asn = asn or part.asn
+        at = part if at.lat is None else at
+    return replace(place, asn=asn, lat=at.lat, lon=at.lon)
+
+
 # --- one record ----------------------------------------------------------------------------------------------------
 
 
@@ -201,13 +212,7 @@ class _Keep:
 
     def join(self, parts: Sequence[seen.Location]) -> int:
         """Return the number of what several databases say together, in their order; nothing that no rule names."""
-        place, asn, at = seen.Location(), 0, seen.Location()
-        for part in parts:
-            if not place.place or part.place.startswith(f"{place.place}-"):
-                place = part
-            asn = asn or part.asn
-            at = part if at.lat is None else at
-        whole = replace(place, asn=asn, lat=at.lat, lon=at.lon)
+        whole = together(parts)
         if self._interest.coordinates:
             whole = _centred(whole)
         if whole.place not in self._interest.places:
