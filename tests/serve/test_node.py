@@ -38,7 +38,9 @@ def test_a_node_answers_over_udp_and_tcp_from_every_worker_and_counts(start: Sta
     one = start(workers=2)
     one.serve("192.0.2.1")
     one.tell("rings", "192.0.2.2", 2)
-    assert {one.hear("swapped", revision=2)["worker"] for _ in range(2)} == {0, 1}
+    swapped: set[int] = set()  # a worker may say it more than once
+    while swapped != {0, 1}:
+        swapped.add(one.hear("swapped", revision=2)["worker"])
     assert {one.ask() for _ in range(20)} == {"192.0.2.2"}
     assert one.ask_tcp() == "192.0.2.2"
     assert one.hear("counts")["total"] > 0
