@@ -183,5 +183,7 @@ class Desk:
             "measures": dict(news.measures),
         }
         for key in keys:
-            result = push.result(snapshot.checks[key], payload, snapshot.node, time.monotonic())
-            self.node.delivered(result)
+            try:
+                self.node.delivered(push.result(snapshot.checks[key], payload, snapshot.node, time.monotonic()))
+            except push.PushError as error:
+                raise desk.Refused("bad-value", str(error)) from None

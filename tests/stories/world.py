@@ -129,7 +129,7 @@ class World:
         query = dns.message.make_query(name, rtype, use_edns=0, payload=1232, options=options)
         address = ipaddress.ip_address(client)
         assert self.responder is not None
-        wire = self.responder.answer(query.to_wire(), address.version, int(address), transport)  # type: ignore[arg-type]
+        wire = self.responder.answer(query.to_wire(), address.version, int(address), transport)
         assert wire is not None
         answer = dns.message.from_wire(wire)
         assert answer.id == query.id

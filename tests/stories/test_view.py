@@ -1,0 +1,100 @@
+"""What people are shown is what is answered: explain and status in the contract's shapes, from the same decisions."""
+
+from __future__ import annotations
+
+import pytest
+from tests.stories.test_ladder import BACKUP, PLAY, config, judged
+
+from gtm import errors, view
+
+EXPLAIN_KEYS = {"name", "type", "client", "place", "rule", "rung", "pool", "tried", "answers", "ttl", "ecs_scope", "rcode"}
+
+
+def test_explain_has_the_contract_shape_and_agrees_with_the_answer() -> None:
+    world = judged()
+    world.sick["a1"] = "connection refused"
+    world.run(2)
+    why = view.explain_name(world.brain, world.now, name=PLAY, client="192.0.2.0/24")
+    assert set(why) >= EXPLAIN_KEYS
+    assert set(why["answers"]) == world.ever(PLAY)
+    assert (why["rule"], why["rung"], why["pool"], why["rcode"]) == (1, "first", "main", "NOERROR")
+    assert set(why["tried"][0]) >= {"pool", "usable", "reason", "members"}
+    members = {member["endpoint"]: member for member in why["tried"][0]["members"]}
+    assert set(members["a1"]) >= {"endpoint", "eligible", "state", "weight", "reason"}
+    assert not members["a1"]["eligible"]
+    assert "connection refused" in members["a1"]["reason"]
+
+
+def test_an_assumption_shows_what_would_be_answered_and_changes_nothing() -> None:
+    world = judged()
+    why = view.explain_name(world.brain, world.now, name=PLAY, assume=["a*=down"])
+    assert set(why["answers"]) == BACKUP
+    assert why["rung"] == "fallback"
+    assert world.ever(PLAY).isdisjoint(BACKUP)
+    everything = view.explain_name(world.brain, world.now, name=PLAY, assume=["a*=down", "b*=down"])
+    assert everything["rung"] == "last_resort"
+
+
+@pytest.mark.parametrize("assumption", ["a1", "a1=sideways", "=down", "nobody=down"])
+def test_an_assumption_that_means_nothing_is_refused(assumption: str) -> None:
+    world = judged()
+    with pytest.raises(errors.GtmError):
+        view.explain_name(world.brain, world.now, name=PLAY, assume=[assumption])
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("x.tv.live.example.com.", True),
+        ("x.y.tv.live.example.com.", True),
+        ("www.tv.live.example.com.", False),
+        ("below.www.tv.live.example.com.", False),
+        ("tv.live.example.com.", False),
+        ("x.other.live.example.com.", False),
+        ("example.org.", False),
+    ],
+)
+def test_E6_a_wildcard_covers_what_RFC_4592_says_it_does(name: str, policy: bool) -> None:
+    text = config().replace("      other:", "      '*.tv': {try: [backup]}\n      other:")
+    text = text.replace("    steer:", "    records: {www.tv: {TXT: hello}}\n    steer:")
+    world = judged(text)
+    assert (view.steered(world.brain, name) is not None) == policy
+    assert bool(world.ask(name, "A")) == policy
+
+
+def test_a_name_is_looked_for_in_the_nearest_of_nested_zones() -> None:
+    parent = "  example.com:\n    nameservers: [ns.example.net.]\n    hostmaster: ops@example.com\n    steer: {www: main}\n"
+    world = judged(config().replace("zones:\n", "zones:\n" + parent))
+    assert view.steered(world.brain, PLAY + ".") is not None
+    assert view.steered(world.brain, "www.example.com.") is not None
+    assert view.steered(world.brain, "play.example.com.") is None
+
+
+def test_a_name_that_is_not_steered_is_explained_from_the_table() -> None:
+    world = judged()
+    why = view.explain_name(world.brain, world.now, name="live.example.com", qtype="NS")
+    assert set(why) >= EXPLAIN_KEYS
+    assert why["answers"] == ["ns1.live.example.com."]
+    assert view.explain_name(world.brain, world.now, name="no.live.example.com")["rcode"] == "NXDOMAIN"
+
+
+def test_status_lists_every_name_pool_and_endpoint_in_the_contract_shape() -> None:
+    world = judged()
+    world.sick["a1"] = "connection refused"
+    world.run(2)
+    names, pools = view.names_view(world.brain), view.pools_view(world.brain)
+    assert {one["name"]: one["rung"] for one in names} == {f"{PLAY}.": "first", "other.live.example.com.": "first"}
+    shown = {one["pool"]: (one["usable"], one["up"], one["members"]) for one in pools}
+    assert shown == {"main": (True, 1, 2), "backup": (True, 2, 2)}
+    rows = {(one["endpoint"], one["family"]): one for one in view.endpoints_view(world.brain, world.now)}
+    assert len(rows) == 6
+    dead = rows["a1", "ipv4"]
+    assert set(dead) >= {"endpoint", "family", "state", "serving", "weight", "since", "reason", "order", "stale"}
+    assert (dead["state"], dead["serving"], dead["weight"]) == ("down", False, 3)
+    assert rows["a2", "ipv4"]["serving"]
+
+
+def test_D3_the_longest_ttl_of_an_answer_that_holds_an_endpoint_is_known() -> None:
+    world = judged()
+    assert view.longest_ttl_s(world.brain, {"a1"}) == world.ttl(PLAY)
+    assert view.longest_ttl_s(world.brain, {"b1"}) == 0
