@@ -18,7 +18,7 @@ def give(nouns: nodes.Nouns, policies: zones.Policies) -> None:
     used = {pool for policy in policies.by_content for rule in policy.rules for pool in rule.pools}
     for name, pool in nouns.pools.items():
         path: marks.Path = ("pools", name)
-        if name not in used:
+        if name not in used and not nouns.decoded.lost("zones", "steer"):
             nouns.report.warn("unused-pool", path, f"no steered name tries the pool {name!r}", at="key")
         if not nouns.decoded.hurt(path):
             _pool(nouns, pool, nouns.decoded.config.pools[name], path)
@@ -73,7 +73,7 @@ def _unused(nouns: nodes.Nouns) -> None:
     needed |= {name for site in nouns.sites.values() for name in site.depends_on}
     for name, endpoint in nouns.endpoints.items():
         path: marks.Path = ("endpoints", name)
-        if name not in members | needed and not nouns.decoded.hurt(("pools",)):
+        if name not in members | needed and not nouns.decoded.lost("pools", "members"):
             nouns.report.warn("unused-endpoint", path, f"the endpoint {name!r} is in no pool", at="key")
         if name in needed - members and not (endpoint.check and endpoint.check.of):
             message = f"others depend on {name!r}, which has no check: it never counts as down"
@@ -83,9 +83,10 @@ def _unused(nouns: nodes.Nouns) -> None:
     judges += [one.check for one in config.endpoints.values() if one.check]
     judges += [one.check for zone in config.zones.values() for one in zone.steer.values() if one.check]
     used = {name for expr in judges for name in expr.of}
+    lost = any(nouns.decoded.lost(*one) for one in (("pools", "check"), ("endpoints", "check"), ("zones", "steer")))
     for name in nouns.profiles:
         # A file with nothing but checks in it is a collection to choose from.
-        if name not in used and not nouns.decoded.broken and not nouns.report.only(("checks", name)):
+        if name not in used and not lost and not nouns.report.only(("checks", name)):
             nouns.report.warn("unused-check", ("checks", name), f"nothing uses the check {name!r}", at="key")
 
 

@@ -77,7 +77,7 @@ class Report:
         """Add an error about something that is written twice, with both places."""
         other = self.mark(first, "key") if isinstance(first, tuple) else first
         also = (other,) if other else ()
-        where = f"; the first is in {other.file}:{other.line}" if other else ""
+        where = f"; the other is in {other.file}:{other.line}" if other else ""
         here = self.mark(path, "key")
         self.problems.append(errors.Problem("error", "doubled-name", message + where, here, dotted(path), hint, also))
 
@@ -99,6 +99,10 @@ class Decoded:
         there = self.profiles if section == "checks" else getattr(self.config, section)
         return name in there or (section, name) in self.broken
 
+    def lost(self, section: str, key: str) -> bool:
+        """Say whether anything of that section was left out whole, or lost what was written under `key`."""
+        return any(one[0] == section and (len(one) < 3 or one[2] == key) for one in self.broken)
+
     def hurt(self, path: marks.Path) -> bool:
         """Say whether something inside `path` was left out, so that it is not to be judged as a whole."""
         return any(one[: len(path)] == path for one in self.broken)
@@ -114,7 +118,8 @@ def dotted(path: marks.Path) -> str:
 
 def near(word: str, known: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
     """Return a hint that names the nearest known word, or nothing."""
-    found = difflib.get_close_matches(word, list(known), 1)
+    # Of three letters, two exchanged leave a likeness of a half only.
+    found = difflib.get_close_matches(word, list(known), 1, 0.5 if len(word) <= 3 else 0.6)
     return f"did you mean {found[0]!r}?" if found else ""
 
 
@@ -295,8 +300,9 @@ def _tell(one: Any, of: type[pydantic.BaseModel], at: marks.Path, report: Report
         report.error("empty-list" if kind == "too_short" else "out-of-range", path, "the list is too " + kind[4:])
     elif "said" in more:
         in_key = last == "[key]"
-        where: marks.At = "key" if in_key or isinstance(given, dict) else "value"
-        report.error(kind, path[:-1] if in_key else path, more["said"], more["hint"], where)
+        path = path[:-1] if in_key else (*path, more["about"]) if more["about"] else path
+        where: marks.At = "key" if in_key or (isinstance(given, dict) and not more["about"]) else "value"
+        report.error(kind, path, more["said"], more["hint"], where)
     else:
         report.error("bad-value", path, f"{shown}: {one['msg']}")
 

@@ -35,9 +35,12 @@ class Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def refuse(code: str, message: str, hint: str = "") -> pydantic_core.PydanticCustomError:
-    """Return the error that carries our own code, words and hint through pydantic."""
-    words: dict[str, Any] = {"said": message, "hint": hint}
+def refuse(code: str, message: str, hint: str = "", about: str = "") -> pydantic_core.PydanticCustomError:
+    """Return the error that carries our own code, words and hint through pydantic.
+
+    A model that refuses several settings together names in `about` the one to point at.
+    """
+    words: dict[str, Any] = {"said": message, "hint": hint, "about": about}
     return pydantic_core.PydanticCustomError(code, "{said}", words)
 
 
@@ -46,6 +49,7 @@ def _schema(**words: Any) -> pydantic.WithJsonSchema:
 
 
 def text_of(value: object, what: str) -> str:
+    """Return a text. Raises pydantic's custom error for anything else; `what` says what it should be."""
     if isinstance(value, str):
         return value
     if value is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from gtm import model
+from gtm import model, units
 from gtm.config import fields
 
 PREFIX = "option_"
@@ -23,7 +23,9 @@ class Common(fields.Section):
 
     kind: fields.Text = fields.needed("how it looks: the probe kind")
     every: fields.PositiveDuration = fields.setting("5s", "time between probes")
-    timeout: fields.PositiveDuration = fields.setting("2s", "how long one probe may take; below `every`")
+    timeout: fields.PositiveDuration | None = fields.setting(
+        None, "how long one probe may take, below `every`; default: 2s, or half of a shorter `every`"
+    )
     fall: int = fields.setting(2, "bad results before it counts as down", ge=1, le=100)
     rise: int = fields.setting(3, "good results in a row before it counts as up again", ge=1, le=100)
     confirm: fields.PositiveDuration | None = fields.setting(
@@ -37,11 +39,20 @@ class Common(fields.Section):
 
     @pydantic.model_validator(mode="after")
     def _in_time(self) -> Common:
-        if self.timeout >= self.every:
-            raise fields.refuse("timeout-not-below-every", "`timeout` must be below `every`")
+        shown = units.show_seconds(self.every)
+        if self.timeout is not None and self.timeout >= self.every:
+            message = f"`timeout` ({units.show_seconds(self.timeout)}) must be below `every` ({shown})"
+            raise fields.refuse("timeout-not-below-every", message, about="timeout")
         if self.confirm is not None and self.confirm > self.every:
-            raise fields.refuse("confirm-above-every", "`confirm` must not be above `every`")
+            message = f"`confirm` ({units.show_seconds(self.confirm)}) must not be above `every` ({shown})"
+            raise fields.refuse("confirm-above-every", message, about="confirm")
         return self
+
+    def timeout_s(self) -> float:
+        """Return the timeout; unless something is written, 2 s, or half of a shorter `every`."""
+        if self.timeout is not None:
+            return self.timeout
+        return 2.0 if self.every > 2 else self.every / 2
 
 
 class _Tls(fields.Section):

@@ -78,12 +78,21 @@ class Document:
                 break
             if isinstance(node.value, dict) and part in node.value:
                 key, node = node.value[part]
-            elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
-                key, node = None, node.value[part]
+            elif isinstance(node.value, list):
+                item = _item(node.value, part)
+                if item is not None:
+                    key, node = None, item
         if node is None:
             return errors.Mark(self.file, 1, 1, 1)
         shown = key if key is not None and (at == "key" or isinstance(node.value, dict | list)) else node
         return errors.Mark(self.file, shown.line, shown.column, shown.end)
+
+
+def _item(items: list[Node], part: str | int) -> Node | None:
+    """Return an item of a list by its number, or by what is written there."""
+    if isinstance(part, int):
+        return items[part] if part < len(items) else None
+    return next((one for one in items if one.value == part), None)
 
 
 class _SyntaxError(Exception):

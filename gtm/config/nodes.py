@@ -39,7 +39,8 @@ class Nouns:
             return True
         there = self.profiles if section == "checks" else getattr(self.decoded.config, section)
         hint = decode.near(name, there)
-        self.report.error("unknown-" + what.replace(" ", "-"), path, f"there is no {what} {name!r}", hint)
+        at: marks.At = "key" if "members" in path else "value"
+        self.report.error(f"unknown-{what}", path, f"there is no {what} {name!r}", hint, at)
         return False
 
     def of_check(self, expr: model.CheckExpr | None, path: marks.Path) -> model.CheckExpr | None:
@@ -151,7 +152,7 @@ def _profile(nouns: Nouns, name: str, made: kinds.Common) -> model.Profile:
         name=name,
         kind=made.kind,
         every_s=made.every,
-        timeout_s=made.timeout,
+        timeout_s=made.timeout_s(),
         fall=made.fall,
         rise=made.rise,
         confirm_s=made.confirm if made.confirm is not None else min(0.5, made.every),
@@ -236,12 +237,12 @@ def _families(nouns: Nouns, addresses: list[str] | None, path: marks.Path) -> di
         address = ipaddress.ip_address(text)
         if address.is_link_local or address in _METADATA:  # semantics G7
             nouns.report.error("link-local", (*path, index), f"{text} is link-local: it is never probed or served")
-        elif address.is_unspecified or address.is_multicast or (address.is_reserved and not address.is_loopback):
-            nouns.report.error("bad-address", (*path, index), f"{text} is no address of one machine")
         elif address.version == 6 and address.ipv4_mapped:
             nouns.report.error(
                 "bad-address", (*path, index), f"{text} is an IPv4 address", f"write {address.ipv4_mapped}"
             )
+        elif address.is_unspecified or address.is_multicast or (address.is_reserved and not address.is_loopback):
+            nouns.report.error("bad-address", (*path, index), f"{text} is no address of one machine")
         if address.version in found:
             message = f"a second IPv{address.version} address: an endpoint has at most one of each family"
             nouns.report.error("two-addresses", (*path, index), message, "make two endpoints of it")
@@ -292,7 +293,7 @@ def _edges(nouns: Nouns) -> dict[str, tuple[str, ...]]:
 
 def _loops(nouns: Nouns) -> None:
     """Report every circle of dependencies once, where it closes (semantics B12)."""
-    edges, done = _edges(nouns), set[str]()
+    edges, done, told = _edges(nouns), set[str](), set[marks.Path]()
     for start in sorted(edges):
         trail: dict[str, Iterator[str]] = {} if start in done else {start: iter(edges[start])}
         while trail:
@@ -303,18 +304,22 @@ def _loops(nouns: Nouns) -> None:
                 del trail[here]
             elif step in trail:
                 names = list(trail)
-                _tell_loop(nouns, [*names[names.index(step) :], step])
+                _tell_loop(nouns, [*names[names.index(step) :], step], told)
             elif step not in done:
                 trail[step] = iter(edges.get(step, ()))
 
 
-def _tell_loop(nouns: Nouns, way: list[str]) -> None:
+def _tell_loop(nouns: Nouns, way: list[str], told: set[marks.Path]) -> None:
     # The circle closes through something that was written; what a site hands down is written at the site.
     for one, other in itertools.pairwise(way):
         section, name = ("sites", one.removeprefix(SITE)) if one.startswith(SITE) else ("endpoints", one)
-        noun = nouns.sites.get(name) if section == "sites" else nouns.endpoints.get(name)
-        if noun and other in noun.depends_on:
-            path: marks.Path = (section, name, "depends_on", other)
-            nouns.report.error("loop", path, f"dependencies go in a circle: {' → '.join(way)}")
+        config = nouns.decoded.config
+        noun = config.sites.get(name) if section == "sites" else config.endpoints.get(name)
+        written = (noun.depends_on if noun else None) or []
+        word = next((one for one in (other, other.removeprefix(SITE)) if one in written), None)
+        if word is not None:
+            path: marks.Path = (section, name, "depends_on", word)
+            if path not in told:
+                told.add(path)
+                nouns.report.error("loop", path, f"dependencies go in a circle: {' → '.join(way)}")
             return
-    nouns.report.error("loop", ("endpoints", way[0]), f"dependencies go in a circle: {' → '.join(way)}", at="key")

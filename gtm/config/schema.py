@@ -122,7 +122,9 @@ class Site(fields.Section):
     @pydantic.model_validator(mode="after")
     def _both_or_none(self) -> Site:
         if (self.lat is None) != (self.lon is None):
-            raise fields.refuse("missing-key", "`lat` and `lon` come together")
+            raise fields.refuse(
+                "missing-key", "`lat` and `lon` come together", about="lat" if self.lat is not None else "lon"
+            )
         return self
 
 
@@ -270,7 +272,7 @@ class Zone(fields.Section):
     """A zone that is served: its static records, and its steered names."""
 
     nameservers: Annotated[
-        dict[fields.Text, Annotated[list[fields.Address], pydantic.BeforeValidator(fields.listed)]],
+        dict[fields.Text, Annotated[list[fields.Address], pydantic.BeforeValidator(fields.listed), Or(_NAME)]],
         pydantic.BeforeValidator(_nameservers),
         Or(_NAME, _NAMES),
     ] = fields.setting({}, "in-zone names with their addresses, or a list of names")

@@ -82,8 +82,10 @@ def read(name: str, written: schema.Zone, sources: Sources, report: decode.Repor
     _circles(static, path, report)
     _served_by(static, path, report)
     # The same record in the YAML and in the zone file is one record: the first that was read, which is the YAML's.
-    once = {(one.owner, one.type, one.rdata): one for one in reversed(static.records)}
-    static.records = sorted(reversed(once.values()), key=lambda one: (one.owner, one.type))
+    once: dict[tuple[bytes, int, bytes], model.Record] = {}
+    for one in static.records:
+        once.setdefault((one.owner, one.type, one.rdata), one)
+    static.records = sorted(once.values(), key=lambda one: (one.owner, one.type))
     return static
 
 
@@ -136,7 +138,7 @@ def _owner(  # noqa: PLR0917  # what is read, and what it is read with
             try:
                 static.records.append(sources.records.record(absolute, rtype, ttl_s, text, static.zone))
             except errors.RecordError as wrong:
-                report.error("bad-record", (*here, index), f"{rtype}: {wrong}")
+                report.error("bad-record", (*here, index), str(wrong))
 
 
 def _file(static: Static, written: schema.Zone, path: marks.Path, sources: Sources, report: decode.Report) -> None:

@@ -1,0 +1,1 @@
+"""Broken configurations, and what must be said of each."""
