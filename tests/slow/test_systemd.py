@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.slow import hosts
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPOSURE = 20  # of 100, so 2.0 as the tool prints it
+
+
+CONFIGURATION = """
+dns: {listen: "127.0.0.1:0", workers: 2}
+web: {listen: "127.0.0.1:8053"}
+checks: {web: {kind: http, every: 1s, timeout: 500ms}}
+endpoints: {a: {address: 127.0.0.9}}
+pools: {edges: {members: [a], check: web}}
+zones: {live.example.com: {nameservers: {ns1: 127.0.0.1}, steer: {play: edges}}}
+"""
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -56,3 +71,54 @@ def test_the_user_and_the_folders_are_read_as_they_are_meant(tmp_path: Path) -> 
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "etc/gtm/zones").is_dir()
     assert (tmp_path / "var/lib/gtm").stat().st_mode & 0o777 == 0o750
+
+
+def members(group: str) -> set[str]:
+    """Return the system calls of one of systemd's groups."""
+    if not group.startswith("@"):
+        return {group}
+    lines = [line.strip() for line in analyze("syscall-filter", group).stdout.splitlines()[1:]]
+    return set().union(*(members(line) for line in lines if line and not line.startswith("#")))
+
+
+def allowed() -> set[str]:
+    """Return what the unit's filter lets through: its lines in order, `~` takes away."""
+    calls: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", (ROOT / "systemd" / "gtm.service").read_text(), re.M):
+        named = set().union(*(members(word) for word in line.removeprefix("~").split()))
+        calls = calls - named if line.startswith("~") else calls | named
+    return calls
+
+
+def web_is(world: hosts.Namespace, path: str, *how: str) -> str:
+    return world.run("curl", *how, "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:8053{path}")
+
+
+def test_a_whole_life_of_a_node_makes_no_system_call_that_the_unit_forbids(tmp_path: Path) -> None:
+    """Start, judge, answer over UDP and TCP, reload, stop: what strace saw of it is held against the unit."""
+    (tmp_path / "gtm.yaml").write_text(CONFIGURATION)
+    seen = tmp_path / "seen"
+    with hosts.namespace(f"gtm-calls-{os.getpid()}", tmp_path, hosts.Namespace) as world:
+        node = ["strace", "-f", "-qq", "-o", str(seen), *hosts.GTM, "serve", "-c", str(tmp_path / "gtm.yaml")]
+        traced = world.start("gtm", node)
+        world.until(lambda: web_is(world, "/readyz"), "200", 60)
+        listening = world.run("curl", "-s", "http://127.0.0.1:8053/api/v1/status")
+        (port,) = re.findall(r'"dns": ?\["127\.0\.0\.1:(\d+)"\]', listening)
+        for transport in ("+notcp", "+tcp"):
+            asked = ("dig", "@127.0.0.1", "-p", port, "play.live.example.com", "+short", transport)
+            assert world.run(*asked).strip() == "127.0.0.9"
+        assert web_is(world, "/api/v1/reload", "-X", "POST") == "200"
+        # strace keeps the signals that it gets to itself; the supervisor is its child.
+        children = Path(f"/proc/{traced.pid}/task/{traced.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGTERM)
+        assert traced.wait(30) == 0
+        del world.running["gtm"]
+    log = seen.read_text(errors="replace")
+    made = set(re.findall(r"^\d+ +([a-z_0-9]+)\(", log, re.M))
+    assert "capset" in made, "the workers give away their capabilities"
+    # SQLite hands its journal to the database's owner, but only when it is root, which it is here and not there.
+    assert made - {"fchown"} <= allowed()
+    families = (ROOT / "systemd" / "gtm.service").read_text().partition("RestrictAddressFamilies=")[2].splitlines()[0]
+    assert set(re.findall(r"socket\((AF_[A-Z0-9]+)", log)) <= set(families.split())
+    # MemoryDenyWriteExecute: no memory that can be written and run.
+    assert not [line for line in log.splitlines() if "PROT_WRITE|PROT_EXEC" in line]
