@@ -107,7 +107,7 @@ def test_a_whole_life_of_a_node_makes_no_system_call_that_the_unit_forbids(tmp_p
         for transport in ("+notcp", "+tcp"):
             asked = ("dig", "@127.0.0.1", "-p", port, "play.live.example.com", "+short", transport)
             assert world.run(*asked).strip() == "127.0.0.9"
-        assert web_is(world, "/api/v1/reload", "-X", "POST") == "200"
+        assert web_is(world, "/api/v1/reload", "--json", "{}") == "200"
         # strace keeps the signals that it gets to itself; the supervisor is its child.
         children = Path(f"/proc/{traced.pid}/task/{traced.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGTERM)
