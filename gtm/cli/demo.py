@@ -128,7 +128,9 @@ def _plain(outcome: demo_drill.Outcome) -> dict[str, object]:
 
 def _print_table(done: list[demo_drill.Outcome]) -> None:
     seconds = rich_table.Column("seconds", justify="right")
-    table = rich_table.Table("step", "asked from", "name", "before", "after", seconds, box=box.SIMPLE_HEAD)
+    table = rich_table.Table(
+        "step", "asked from", "name", "before", "after", seconds, box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for outcome in done:
         after = " ".join(outcome.after) + ("" if outcome.ok else "  WRONG")
         where = (outcome.step.viewer.where, outcome.step.channel)

@@ -47,13 +47,13 @@ def _nothing(stage: demo_stage.Stage) -> None:
 
 
 STEPS = (
-    Step("freeze news on fra-1", lambda s: s.freeze(FRA, NEWS), NEWS, demo_world.EUROPE, (AMS,)),
-    Step("sport on fra-1 goes on", _nothing, SPORT, demo_world.EUROPE, (FRA, AMS)),
-    Step("kill nyc-1", lambda s: s.kill(NYC), NEWS, demo_world.AMERICA, (CHI,)),
-    Step("kill sin-1", lambda s: s.kill(SIN), SPORT, demo_world.ASIA, (CHI,)),
-    Step("start sin-1", lambda s: s.revive(SIN), SPORT, demo_world.ASIA, (SIN,)),
-    Step("start nyc-1", lambda s: s.revive(NYC), NEWS, demo_world.AMERICA, (NYC, CHI)),
-    Step("thaw news on fra-1", lambda s: s.thaw(FRA, NEWS), NEWS, demo_world.EUROPE, (FRA, AMS)),
+    Step("fra-1: freeze news", lambda s: s.freeze(FRA, NEWS), NEWS, demo_world.EUROPE, (AMS,)),
+    Step("fra-1: sport stays", _nothing, SPORT, demo_world.EUROPE, (FRA, AMS)),
+    Step("nyc-1: kill", lambda s: s.kill(NYC), NEWS, demo_world.AMERICA, (CHI,)),
+    Step("sin-1: kill", lambda s: s.kill(SIN), SPORT, demo_world.ASIA, (CHI,)),
+    Step("sin-1: start", lambda s: s.revive(SIN), SPORT, demo_world.ASIA, (SIN,)),
+    Step("nyc-1: start", lambda s: s.revive(NYC), NEWS, demo_world.AMERICA, (NYC, CHI)),
+    Step("fra-1: thaw news", lambda s: s.thaw(FRA, NEWS), NEWS, demo_world.EUROPE, (FRA, AMS)),
 )
 
 
