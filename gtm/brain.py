@@ -74,8 +74,6 @@ class Brain:
                 self._configure(snapshot, networks, now)
             case events.StoreChanged(orders, released):
                 self._ordered(orders, released, now)
-            case events.PeerSaid():
-                pass  # semantics F: votes are shared once there are peers; a lone node hears nobody
 
     def effects(self) -> list[events.Effect]:
         """Return what is to be done, and forget it."""
@@ -169,7 +167,7 @@ class Brain:
             place_names=self.partition.place_names,
             shared_key=STICKY_KEY,
         )
-        self._effects += [events.SwapTable(self.table), events.PublishView(self.revision)]
+        self._effects.append(events.SwapTable(self.table))
 
     def _index(self, snapshot: model.Snapshot) -> None:
         """Remember which policies name which endpoint, and which name has a policy of its own."""
@@ -282,7 +280,6 @@ class Brain:
         if changed:
             self._effects.append(events.SwapRings(self.revision, changed, self._first_bad_s))
         self._first_bad_s = 0.0
-        self._effects.append(events.PublishView(self.revision))
 
     def current_table(self) -> table.AnswerTable:
         """Return the whole table as it is now, with all the rings that have been swapped since it was made."""

@@ -47,14 +47,6 @@ class ProbeCame:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerSaid:
-    """Another nameserver's votes. (Section F of the semantics; no peer speaks yet.)"""
-
-    node: str
-    votes: tuple[seen.Vote, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class StoreChanged:
     """The orders that are in force now, all of them; released ones are simply gone.
 
@@ -65,7 +57,7 @@ class StoreChanged:
     released: tuple[str, ...] = ()
 
 
-Change = ConfigCame | ProbeCame | PeerSaid | StoreChanged
+Change = ConfigCame | ProbeCame | StoreChanged
 
 
 # --- effects: what the brain wants done ---------------------------------------------------------------------------
@@ -76,13 +68,6 @@ class RunProbe:
     """Run this check now, once."""
 
     check: model.Check
-
-
-@dataclass(frozen=True, slots=True)
-class TellPeers:
-    """Tell the other nameservers what this one thinks."""
-
-    votes: tuple[seen.Vote, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +90,6 @@ class SwapRings:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishView:
-    """What people may see has changed; ask the brain for a new view when somebody looks."""
-
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
 class Emit:
     """Something happened."""
 
@@ -125,4 +103,4 @@ class Remember:
     states: Mapping[model.CheckKey, tuple[model.Status, float, str]]
 
 
-Effect = RunProbe | TellPeers | SwapTable | SwapRings | PublishView | Emit | Remember
+Effect = RunProbe | SwapTable | SwapRings | Emit | Remember

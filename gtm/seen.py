@@ -60,16 +60,6 @@ class HealthState:
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
-    """What one nameserver says of one check."""
-
-    node: str
-    check: model.CheckKey
-    status: model.Status
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Override:
     """An operator's order. `target` is an endpoint, a glob, `site:NAME` or `pool:NAME`; `until` and `at` are wall
     clock seconds (`until` 0: until released). `value` is the factor for `weight` (0.5 for 50%).

@@ -65,7 +65,7 @@ class Node:
         self.stopping = asyncio.Event()
         self._events: collections.deque[events.Event] = collections.deque(maxlen=MOST_WAITING_EVENTS)
         self._news = asyncio.Event()
-        self._swapped = asyncio.Condition()
+        self._moved = asyncio.Event()
         self._published = 0
         self._falls: collections.deque[tuple[int, float]] = collections.deque(maxlen=1000)
         self._holding_back_until = 0.0
@@ -195,8 +195,7 @@ class Node:
                     self._emit(event)
                 case events.Remember(states):
                     self._spawn(self._remember(states))
-        if not self.brain.pending():
-            self._spawn(self._tell_swapped())
+        self._moved.set()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -303,11 +302,7 @@ class Node:
             self.failovers.add(time.monotonic() - self._falls.popleft()[1])
         if self.answering():
             self.link.ready()
-        self._spawn(self._tell_swapped())
-
-    async def _tell_swapped(self) -> None:
-        async with self._swapped:
-            self._swapped.notify_all()
+        self._moved.set()
 
     def answering(self) -> bool:
         """Say whether every worker answers from the last table that was published."""
@@ -316,8 +311,10 @@ class Node:
     async def settled(self, timeout_s: float) -> bool:
         """Wait until every worker answers from what the brain makes of all it was fed; say whether they do in time."""
         try:
-            async with asyncio.timeout(timeout_s), self._swapped:
-                await self._swapped.wait_for(lambda: not self.brain.pending() and self.answering())
+            async with asyncio.timeout(timeout_s):
+                while self.brain.pending() or not self.answering():
+                    self._moved.clear()
+                    await self._moved.wait()
         except TimeoutError:
             return False
         return True
