@@ -102,7 +102,7 @@ class Endpoint(fields.Section):
     )
     site: fields.Name | None = fields.setting(None, "the site (failure domain) that it is in")
     tags: fields.Names | None = fields.setting(None, "words to find it by")
-    depends_on: fields.Names | None = fields.setting(None, "endpoints or sites without which this one counts as down")
+    depends_on: fields.Texts | None = fields.setting(None, "endpoints or sites without which this one counts as down")
 
     @pydantic.model_validator(mode="after")
     def _answerable(self) -> Endpoint:
@@ -117,7 +117,7 @@ class Site(fields.Section):
     at: fields.Text | None = fields.setting(None, "its place, such as EU-DE")
     lat: fields.Number | None = fields.setting(None, "latitude in degrees, north is positive", ge=-90, le=90)
     lon: fields.Number | None = fields.setting(None, "longitude in degrees, east is positive", ge=-180, le=180)
-    depends_on: fields.Names | None = fields.setting(None, "endpoints or sites without which this one counts as down")
+    depends_on: fields.Texts | None = fields.setting(None, "endpoints or sites without which this one counts as down")
 
     @pydantic.model_validator(mode="after")
     def _both_or_none(self) -> Site:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,10 @@ class Sources:
     missing: Mapping[str, str]
 
 
+_key = functools.lru_cache(maxsize=8)(names.key)
+"""One zone has many names: its own key is made once."""
+
+
 def owner_of(text: str, zone: str, path: marks.Path, report: decode.Report) -> str | None:
     """Return an owner absolute and lower case; None (reported) when it is no name or not in the zone."""
     absolute = names.absolute(text, zone)
@@ -58,7 +63,7 @@ def owner_of(text: str, zone: str, path: marks.Path, report: decode.Report) -> s
     except errors.DomainNameError as wrong:
         report.error("bad-domain-name", path, str(wrong), at="key")
         return None
-    if not names.within(key, names.key(zone)):
+    if not names.within(key, _key(zone)):
         hint = "names without a last dot are inside the zone"
         report.error("outside-zone", path, f"{text!r} is not in the zone {zone}", hint, "key")
         return None

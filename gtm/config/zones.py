@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from gtm import model, names
@@ -37,7 +38,8 @@ class Steering:
         self.report = nouns.report
         self.steer: dict[str, int] = {}
         self._where: dict[str, marks.Path] = {}
-        self._types = still.types()
+        self._types = {names.text(owner): types for owner, types in still.types().items()}
+        self._servers = {host for host, _ in still.nameservers}
         self._rules: dict[object, tuple[model.Rule, ...]] = {}
         self._aliases: dict[tuple[model.Rule, ...], set[str]] = {}
         self._per_name: dict[tuple[model.Rule, ...], bool] = {}
@@ -114,21 +116,29 @@ class Steering:
             self.report.doubled(path, self._where[absolute], f"{absolute} is steered twice")
             return False
         self._where[absolute] = path
-        key = names.key(absolute)
-        if any(names.key(host) == key for host, _ in self.still.nameservers):
+        if absolute in self._servers:
             self.report.error(
                 "steered-nameserver", path, f"{absolute} is a nameserver: it must not be steered", at="key"
             )
             return False
-        there = self._types.get(key, set())
-        if key == self.still.apex:
+        there = self._types.get(absolute, set())
+        if absolute == self.still.zone:
             # At the apex other types must stand beside; only what is steered itself clashes.
             there = there & {static.A, static.AAAA, static.CNAME}
         if there:
-            where = self.still.where.get(key, self.path)
+            where = self.still.where.get(names.key(absolute), self.path)
             self.report.doubled(path, where, f"{absolute} is both steered and static")
             return False
         return True
+
+    def hidden(self, edges: AbstractSet[str]) -> None:
+        """Warn about names at or below `edges`: delegations, and zones of their own, which answer there instead."""
+        below = [edge for edge in edges if edge.endswith("." + self.still.zone)]
+        for name, path in self._where.items() if below else ():
+            edge = next((one for one in below if name == one or name.endswith("." + one)), None)
+            if edge:
+                message = f"{name} is never answered here: {edge} is delegated, or a zone of its own"
+                self.report.warn("hidden-name", path, message, at="key")
 
     def _pools_per_name(self, rules: tuple[model.Rule, ...]) -> bool:
         known = self._per_name.get(rules)
@@ -194,6 +204,7 @@ def read(
     policies = Policies()
     zones: dict[str, model.Zone] = {}
     firsts: dict[str, marks.Path] = {}
+    steered: dict[str, tuple[Steering, set[str]]] = {}
     for name, written in sorted(nouns.decoded.config.zones.items()):
         path: marks.Path = ("zones", name)
         absolute = _apex(name, path, nouns.report)
@@ -208,6 +219,10 @@ def read(
         for owner, one in sorted(written.steer.items()):
             steering.add(owner, one)
         zones[absolute] = _zone(absolute, written, still, steering.steer)
+        cuts = {names.text(owner) for owner, types in still.types().items() if static.NS in types} - {absolute}
+        steered[absolute] = steering, cuts
+    for absolute, (steering, cuts) in steered.items():
+        steering.hidden(cuts | (zones.keys() - {absolute}))
     return tuple(zones.values()), policies
 
 
