@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gtm import model, seen, units
-from gtm.health import alarms, flap, guard, hysteresis, judge, orders, schedule, standings, verdict, watches
+from gtm.health import alarms, flap, guard, hysteresis, judge, orders, schedule, standings, verdict, warm_up, watches
 
-WARM_UP_S = (3.0, 10.0)  # the bounded warm-up of A1: at least one slow probe, at most what a restart may cost
 MAX_RUN_GAP_S = 60.0  # falls further apart are no one cut, however slow the checks are
 MAX_SETTLE_S = 60.0  # nor is a slow check waited for longer than this after a cut
 
@@ -70,11 +69,8 @@ class Health:
         self._orders = orders.Orders()
         self._looks: alarms.Alarms[str] = alarms.Alarms()
         self._guard = guard.Guard()
-        self._checked: set[str] = set()
-        self._dead: set[str] = set()  # of these, by what is measured: for the guard
         self._shown: dict[tuple[str, model.Family], tuple[model.Status, float]] = {}
-        self._warming: set[model.CheckKey] = set()
-        self._warm_until_s: float | None = None
+        self._warm_up = warm_up.WarmUp()
         self._pending: list[Transition] = []
         self._pending_s = 0.0
 
@@ -102,7 +98,6 @@ class Health:
             self._watches[key].ignore_next = self._schedule.in_flight(key)
         active = {key: check.profile for key, check in snapshot.checks.items() if not self._is_passive(check)}
         self._schedule.configure(active, now, dice)
-        self._checked = {key.endpoint for key, check in snapshot.checks.items() if not check.profile.observe}
         before, self._standings = self._standings, standings.Standings(snapshot)
         self._standings.inherit(before, now)
         self._orders.lay(snapshot, now)
@@ -116,7 +111,8 @@ class Health:
                 here, state = (endpoint.name, family), self._standings.overall(endpoint.name, family)
                 same = here in shown and shown[here][0] == state
                 self._shown[here] = shown[here] if same else (state, now)
-        self._dead = {one for one in self._checked if not self._standings.alive(one, self._measured)}
+        checked = (key.endpoint for key, check in snapshot.checks.items() if not check.profile.observe)
+        self._guard.watch(checked, self._alive)
         self._later(self._settle((), now), now)  # the guard's share, or the guard itself, may be another now
         self._warm(first, now)
 
@@ -155,7 +151,7 @@ class Health:
             self._looks.next_at(),
             self._orders.next_at(),
             self._guard.settles_at_s,
-            self._warm_until_s,
+            self._warm_up.until_s,
         )
         return min((at for at in times if at is not None), default=None)
 
@@ -174,7 +170,7 @@ class Health:
             happened += self._settle(touched, now)
         if self._guard.settles_at_s is not None and now >= self._guard.settles_at_s:
             happened += self._trust(now)
-        if self._warm_until_s is not None and now >= self._warm_until_s:
+        if self._warm_up.until_s is not None and self._warm_up.over(now):
             happened.append(self._warmed("the warm-up's time is over"))
         return happened
 
@@ -199,12 +195,11 @@ class Health:
             happened += self._returned(key, watch, now)
         if watch.measured != measured:
             happened += self._moved(key, measured, now)
-        elif hysteresis.hurried(before) != hysteresis.hurried(watch.state):
+        if hysteresis.hurried(before) != hysteresis.hurried(watch.state):
             happened.append(self._doubt(key, watch))
         if before.stale != watch.state.stale:
             happened.append(self._stale(key, watch))
-        self._warming.discard(key)
-        if self._warm_until_s is not None and not self._warming:
+        if self._warm_up.heard(key):
             happened.append(self._warmed("every check was judged"))
         return happened
 
@@ -241,7 +236,7 @@ class Health:
 
     def judged(self, now: float) -> bool:
         """Say whether the warm-up is over: everything was looked at once, or its time has run out (A1)."""
-        return self._configured and (self._warm_until_s is None or now >= self._warm_until_s)
+        return self._configured and self._warm_up.over(now)
 
     @property
     def guard_tripped(self) -> bool:
@@ -262,8 +257,8 @@ class Health:
 
     # --- statuses -------------------------------------------------------------------------------------------------
 
-    def _measured(self, key: model.CheckKey) -> model.Status:
-        return self._watches[key].measured
+    def _alive(self, endpoint: str) -> bool:
+        return self._standings.alive(endpoint, lambda key: self._watches[key].measured)
 
     def _status(self, key: model.CheckKey) -> model.Status:
         """Return the status that counts: the guard's where it holds one (A9), else what is measured."""
@@ -302,7 +297,8 @@ class Health:
         """Judge endpoints anew, the guard first, and return what changed."""
         happened = self._weigh(endpoints, now)
         tripped = any(one.after == "tripped" for one in happened)
-        touched = frozenset(endpoints).union(*(one.endpoints for one in happened))
+        # The guard changes many checks at once, and with them which streams are down everywhere: a whole sweep.
+        touched = self._guard.checked.union(endpoints) if happened else endpoints
         changed = self._standings.refresh(touched, self._status, self._orders.forced(), now, quiet=tripped)
         for endpoint in changed.returned:
             self._look_again(endpoint, now)
@@ -329,20 +325,16 @@ class Health:
         least, tripped = self._snapshot.guard_min_alive, self._guard.tripped
         if least is None and not tripped:
             return []
-        for endpoint in self._checked.intersection(endpoints):
-            if self._standings.alive(endpoint, self._measured):
-                self._dead.discard(endpoint)
-            else:
-                self._dead.add(endpoint)
-        held, total = tuple(self._guard.held), len(self._checked)
-        alive = total - len(self._dead)
+        held = tuple(self._guard.held)
         slowest_s = max((_recovery_s(self._watches[key].profile) for key in held), default=0.0)
-        self._guard.weigh(alive, total, least, min(slowest_s, MAX_SETTLE_S), now)
+        self._guard.look(endpoints, self._alive)
+        self._guard.weigh(least, min(slowest_s, MAX_SETTLE_S), now)
         if self._guard.tripped == tripped:
             return []
         if tripped:
             return [self._guard_says("tripped", "clear", "the guard was switched off", held)]
-        why = f"{alive} of {total} endpoints alive, under {least:.0%}: the verdicts from before the fall are held"
+        share = f"{self._guard.alive} of {len(self._guard.checked)}"
+        why = f"{share} endpoints alive, under {least:.0%}: the verdicts from before the fall are held"
         return [self._guard_says("clear", "tripped", why, self._guard.held)]
 
     def _trust(self, now: float) -> list[Transition]:
@@ -413,20 +405,17 @@ class Health:
     def _warm(self, first: bool, now: float) -> None:
         """Begin the warm-up with the first configuration; forget checks that a reload took away in the midst of it."""
         unknown = {
-            key
+            key: watch.profile
             for key, watch in self._watches.items()
             if watch.state.status == "unknown" and not watch.profile.observe and not self._is_passive(watch.check)
         }
-        if first and unknown:
-            slowest_s = max(schedule.worst_detection_s(self._watches[key].profile) for key in unknown)
-            self._warming, self._warm_until_s = unknown, now + min(max(slowest_s, WARM_UP_S[0]), WARM_UP_S[1])
-        elif self._warm_until_s is not None:
-            self._warming &= unknown
-            if not self._warming:
-                self._later([self._warmed("nothing is left to judge")], now)
+        if first:
+            self._warm_up.begin(unknown, now)
+        elif self._warm_up.keep(unknown.keys()):
+            self._later([self._warmed("nothing is left to judge")], now)
 
     def _warmed(self, why: str) -> Transition:
-        self._warm_until_s, self._warming = None, set()
+        self._warm_up.end()
         return Transition(
             "judged", self.vantage, None, "warming up", "judged", why, frozenset(self._snapshot.endpoints)
         )

@@ -6,7 +6,7 @@ this node is cut off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gtm import model
 
@@ -16,10 +16,15 @@ SETTLE_ROUNDS = 2.0
 
 
 class Guard:
-    """Watches one run of falls. `held` maps checks to the status that they had before the run began."""
+    """Watches one run of falls. `held` maps checks to the status that they had before the run began.
+
+    `checked` are the endpoints that are looked at at all.
+    """
 
     def __init__(self) -> None:
         self.tripped = False
+        self.checked: frozenset[str] = frozenset()
+        self._dead: set[str] = set()
         self.held: dict[model.CheckKey, model.Status] = {}
         self.settles_at_s: float | None = None
         self._run: dict[model.CheckKey, model.Status] = {}
@@ -44,11 +49,26 @@ class Guard:
         for key in gone:
             self.rose(key)
 
-    def weigh(self, alive: int, total: int, min_alive: float | None, settle_s: float, now: float) -> None:
+    def watch(self, checked: Iterable[str], alive: Callable[[str], bool]) -> None:
+        """Take the endpoints of a configuration."""
+        self.checked = frozenset(checked)
+        self._dead = {endpoint for endpoint in self.checked if not alive(endpoint)}
+
+    def look(self, endpoints: Iterable[str], alive: Callable[[str], bool]) -> None:
+        """See anew whether these endpoints are alive, by what is measured."""
+        for endpoint in self.checked.intersection(endpoints):
+            (self._dead.discard if alive(endpoint) else self._dead.add)(endpoint)
+
+    @property
+    def alive(self) -> int:
+        """How many of the endpoints that are looked at are alive."""
+        return len(self.checked) - len(self._dead)
+
+    def weigh(self, min_alive: float | None, settle_s: float, now: float) -> None:
         """Trip, begin to settle, or fall back into distrust, by the share of endpoints measured alive."""
-        if min_alive is None or not total:
+        if min_alive is None or not self.checked:
             self.release()
-        elif alive / total < min_alive:
+        elif self.alive / len(self.checked) < min_alive:
             self.settles_at_s = None
             if not self.tripped:
                 self.tripped, self.held = True, dict(self._run)

@@ -5,13 +5,12 @@ A *standing* is one endpoint and family before one ballot: pools and names with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gtm import model
 from gtm.health import ballot, depends, streams
 
-StatusOf = Callable[[model.CheckKey], model.Status]
 _NO_POOL = model.Pool("", ())
 
 
@@ -86,15 +85,15 @@ class Standings:
         """Return the best of an endpoint's standings: it is down when it is down for everybody."""
         return _best(one.status for one in self.of(endpoint, family))
 
-    def alive(self, endpoint: str, status_of: StatusOf) -> bool:
+    def alive(self, endpoint: str, status_of: streams.StatusOf) -> bool:
         """Say whether an endpoint has a family that is not down by its own checks, as `status_of` tells them."""
-        return any(self._judge(one, status_of)[0] != "down" for one in self.of(endpoint))
+        return any(own != "down" for _, own, _ in self._judge(self.of(endpoint), status_of, {}))
 
     def dependants(self, endpoint: str) -> set[str]:
         """Return the endpoints that this one can take down."""
         return self._depends.dependants(endpoint)
 
-    def companions(self, key: model.CheckKey, status_of: StatusOf) -> Iterable[str]:
+    def companions(self, key: model.CheckKey, status_of: streams.StatusOf) -> Iterable[str]:
         """Yield the endpoints that a change of this check may touch beside its own (A12)."""
         return self._streams.companions(key, status_of)
 
@@ -114,7 +113,13 @@ class Standings:
                 standing.since_s = now
 
     def refresh(
-        self, endpoints: Iterable[str], status_of: StatusOf, forced: Mapping[str, bool], now: float, *, quiet: bool
+        self,
+        endpoints: Iterable[str],
+        status_of: streams.StatusOf,
+        forced: Mapping[str, bool],
+        now: float,
+        *,
+        quiet: bool,
     ) -> Changed:
         """Judge the standings of `endpoints` anew, and of those that depend on them where that matters.
 
@@ -122,9 +127,10 @@ class Standings:
         them. `quiet` lets nothing count as a return: nobody was really away.
         """
         todo = set(endpoints)
+        lost: dict[streams.Stream, bool] = {}
         for endpoint in tuple(todo):
-            for standing in self._of.get(endpoint, ()):
-                standing.own, standing.node = self._judge(standing, status_of)
+            for standing, own, node in self._judge(self._of.get(endpoint, ()), status_of, lost):
+                standing.own, standing.node = own, node
             if self._died_or_rose(endpoint, forced):
                 todo |= self._depends.dependants(endpoint)
         changed = Changed()
@@ -145,13 +151,18 @@ class Standings:
         (self._dead.add if dead else self._dead.discard)(endpoint)
         return True
 
-    def _judge(self, standing: Standing, status_of: StatusOf) -> tuple[model.Status, str]:
-        own = ballot.outcome(standing.ballot, status_of)
-        if own != "down":
-            failed = self._streams.failed(standing.ballot.endpoint, standing.ballot.family, status_of)
-            if failed:
-                return "down", failed
-        return own, ""
+    def _judge(
+        self, mine: Iterable[Standing], status_of: streams.StatusOf, lost: dict[streams.Stream, bool]
+    ) -> Iterator[tuple[Standing, model.Status, str]]:
+        """Yield an endpoint's standings, each with what is to be said of it and why the node itself failed."""
+        failed: dict[model.Family, str] = {}
+        for standing in mine:
+            one = standing.ballot
+            own = ballot.outcome(one, status_of)
+            if own != "down" and one.family not in failed:
+                failed[one.family] = self._streams.failed(one.endpoint, one.family, status_of, lost)
+            why = failed[one.family] if own != "down" else ""
+            yield standing, "down" if why else own, why
 
     @staticmethod
     def _conclude(standing: Standing, cause: str, now: float, changed: Changed, quiet: bool) -> None:

@@ -9,6 +9,7 @@ from gtm import model
 MIN_STREAMS = 3  # fewer say too little about the node
 Node = tuple[str, str, model.Family]  # profile, endpoint, family
 Stream = tuple[str, str, model.Family]  # profile, name, family
+StatusOf = Callable[[model.CheckKey], model.Status]
 
 
 class Streams:
@@ -27,24 +28,24 @@ class Streams:
             self._on_node.setdefault(node, []).append(key)
             self._of_stream.setdefault((key.profile, key.name, key.family), []).append(key)
 
-    def failed(self, endpoint: str, family: model.Family, status_of: Callable[[model.CheckKey], model.Status]) -> str:
+    def failed(self, endpoint: str, family: model.Family, status_of: StatusOf, lost: dict[Stream, bool]) -> str:
         """Return why the node as a whole has failed (`3 of 5 streams failed on this node`), or nothing.
 
         More than half of at least three streams must be down. A stream that is down on every node that carries it
         has lost its source and says nothing about one of them (channels go off the air), unless nothing at all
-        works on this node.
+        works on this node. `lost` remembers which streams those are, for one sweep over many nodes.
         """
         for profile in self._profiles.get((endpoint, family), ()):
             keys = self._on_node[profile, endpoint, family]
             down = [key for key in keys if status_of(key) == "down"]
             if len(keys) < MIN_STREAMS or 2 * len(down) <= len(keys):
                 continue
-            blamed = sum(not self._sourceless(key, status_of) for key in down)
+            blamed = sum(not self._lost(key, status_of, lost) for key in down)
             if 2 * blamed > len(keys) or len(down) == len(keys):
                 return f"{len(down)} of {len(keys)} streams failed on this node"
         return ""
 
-    def companions(self, key: model.CheckKey, status_of: Callable[[model.CheckKey], model.Status]) -> Iterable[str]:
+    def companions(self, key: model.CheckKey, status_of: StatusOf) -> Iterable[str]:
         """Yield the other carriers of a stream whose check has just changed, when that may change their judgement.
 
         It may when this check decides whether the stream is down everywhere.
@@ -53,6 +54,9 @@ class Streams:
         if len(carriers) > 1 and all(status_of(other) == "down" for other in carriers if other != key):
             yield from (other.endpoint for other in carriers if other != key)
 
-    def _sourceless(self, key: model.CheckKey, status_of: Callable[[model.CheckKey], model.Status]) -> bool:
-        carriers = self._of_stream[key.profile, key.name, key.family]
-        return len(carriers) > 1 and all(status_of(other) == "down" for other in carriers)
+    def _lost(self, key: model.CheckKey, status_of: StatusOf, lost: dict[Stream, bool]) -> bool:
+        stream = (key.profile, key.name, key.family)
+        if stream not in lost:
+            carriers = self._of_stream[stream]
+            lost[stream] = len(carriers) > 1 and all(status_of(other) == "down" for other in carriers)
+        return lost[stream]

@@ -108,7 +108,7 @@ def test_A13_a_member_is_judged_by_its_pools_checks() -> None:
     assert run.state("e") == "up"
     assert run.health.endpoint_state("e", "ipv4").reason == "up, but not for b: refused"
     [heard] = [one for _, one in run.log if one.kind == "check" and one.after == "down"]
-    assert (heard.subject, heard.endpoints) == ("b/e/ipv4", {"e"})
+    assert (heard.subject, heard.endpoints) == ("b/e/ipv4", frozenset({"e"}))
     fail(run, "a")
     run.go(10.0)
     assert run.state("e") == "down"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
 from gtm import model
+from gtm.health import engine
 from tests.health import world
 
 KEY_A = model.CheckKey("tcp", "a", "ipv4")
@@ -49,7 +51,7 @@ def test_A1_the_warm_up_is_bounded() -> None:
 def test_A1_without_checks_there_is_nothing_to_wait_for() -> None:
     run = world.Run(world.World([world.pool("p", "a")]))
     assert run.health.judged(run.now)
-    assert not world.engine.Health("ns1").judged(0.0)
+    assert not engine.Health("ns1").judged(0.0)
 
 
 def test_A1_pushed_results_are_not_waited_for() -> None:
@@ -150,8 +152,8 @@ def test_the_warm_up_ends_when_a_reload_takes_away_what_was_waited_for() -> None
 
 
 @pytest.mark.parametrize(("on_stale", "status"), [("keep", "up"), ("down", "down"), ("up", "up")])
-def test_A7_past_ten_intervals_on_stale_decides(on_stale: str, status: model.Status) -> None:
-    profile = replace(world.TCP, on_stale=on_stale)
+def test_A7_past_ten_intervals_on_stale_decides(on_stale: Literal["keep", "up", "down"], status: model.Status) -> None:
+    profile = model.Profile("tcp", "tcp", on_stale=on_stale)
     run = world.Run(world.World([world.pool("p", "a", check=world.expr("tcp"))], [profile]))
     run.go(20.0)
     run.finds("a", None)
