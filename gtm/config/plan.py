@@ -63,14 +63,15 @@ def compare(old: model.Snapshot, new: model.Snapshot) -> Plan:
 
 def answers(snapshot: model.Snapshot, policy: model.Policy) -> Answers:
     """Return who gets which share of a policy's answers when everything is up, for clients of its last rule."""
-    found: dict[model.Family, Shares] = {}
     families: tuple[model.Family, ...] = ("ipv4", "ipv6", "cname")
-    for family in families:
-        for name in policy.rules[-1].pools:
-            shares = _shares(snapshot, snapshot.pools[name], family)
-            if shares:
-                found[family] = shares
-                break
+    found: dict[model.Family, Shares] = {}
+    for name in policy.rules[-1].pools:
+        here = {family: _shares(snapshot, snapshot.pools[name], family) for family in families}
+        here = {family: shares for family, shares in here.items() if shares}
+        if not found:
+            found = here
+        elif "cname" not in found:  # each family looks further for itself; a CNAME answers for all of them
+            found |= {family: here[family] for family in here.keys() - found.keys() - {"cname"}}
     return found
 
 

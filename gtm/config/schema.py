@@ -377,12 +377,14 @@ def json_schema(known: Mapping[str, model.Kind]) -> dict[str, Any]:
         # One branch for one kind, so that an editor completes and judges by the kind that is written.
         is_kind = {"properties": {"kind": {"const": name}}, "required": ["kind"]}
         chosen.append({"if": is_kind, "then": {"$ref": f"#/$defs/check_{name}"}})
-    found["properties"]["checks"]["additionalProperties"] = {
+    check = {
         "type": "object",
         "required": ["kind"],
         "properties": {"kind": {"enum": list(known), "description": "how it looks: the probe kind"}},
         "allOf": chosen,
     }
+    checks = found["properties"]["checks"]
+    checks["patternProperties"] = dict.fromkeys(checks["patternProperties"], check)
     return found
 
 
