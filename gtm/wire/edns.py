@@ -17,7 +17,11 @@ MAX_NSID_BYTES = 64  # leaves room for the longest question and a client subnet 
 _OPTION = struct.Struct(">HH")
 _SUBNET = struct.Struct(">HBB")
 _HEAD = struct.Struct(">BHHBBHH")
+# An OPT with one client subnet and nothing else: as _HEAD; then code, length, family, source, scope.
 _LONE = struct.Struct(">BHHBBHHHHHBB")
+_PLAIN_HEAD = _HEAD.pack(0, OPT, MAX_UDP_BYTES, 0, 0, 0, 0)[:9]
+_DO_HEAD = _HEAD.pack(0, OPT, MAX_UDP_BYTES, 0, 0, DO, 0)[:9]
+_BYTES = tuple(bytes((number,)) for number in range(129))
 # The bits behind a prefix of each length, which have to be zero.
 _LOW_32 = tuple((1 << (32 - bits)) - 1 for bits in range(33))
 _LOW_128 = tuple((1 << (128 - bits)) - 1 for bits in range(129))
@@ -67,30 +71,32 @@ def read(size: int, ttl: int, data: bytes) -> Opt:
     return Opt(size, 0, do, nsid, client)
 
 
-def lone_subnet(record: bytes) -> tuple[int, bool, Subnet] | None:
-    """Return (size, DO, subnet) of an OPT record that holds a client subnet, all in order, and nothing else.
+def lone_subnet(record: bytes) -> tuple[int, Subnet] | None:
+    """Return (limit over UDP, subnet) of an OPT record that holds a client subnet, all in order, and nothing else.
 
     None for everything else, right or wrong. This is `read` and `subnet` in one breath, for the most asked kind.
     """
     if len(record) < 19:
         return None
-    root, kind, size, _, version, flags, length, code, inner, family, source, scope = _LONE.unpack_from(record)
+    root, kind, size, _, version, _, length, code, inner, family, source, scope = _LONE.unpack_from(record)
     held = len(record) - 19
     if root or kind != OPT or version or length != held + 8 or code != SUBNET or inner != held + 4 or scope:
         return None
     if held != (source + 7) >> 3 or not source:
         return None
     if family == 1 and source <= 32:
-        address = int.from_bytes(record[19:], "big") << (32 - 8 * held)
-        if address & _LOW_32[source]:
-            return None
-        return size, flags >= DO, Subnet(4, source, address, record[15:])
-    if family == 2 and source <= 128:
-        address = int.from_bytes(record[19:], "big") << (128 - 8 * held)
-        if address & _LOW_128[source]:
-            return None
-        return size, flags >= DO, Subnet(6, source, address, record[15:])
-    return None
+        address, low, family = int.from_bytes(record[19:], "big") << (32 - 8 * held), _LOW_32[source], 4
+    elif family == 2 and source <= 128:
+        address, low, family = int.from_bytes(record[19:], "big") << (128 - 8 * held), _LOW_128[source], 6
+    else:
+        return None
+    return None if address & low else (limit(size), Subnet(family, source, address, record[15:]))
+
+
+def lone_answer(record: bytes, scope: int) -> bytes:
+    """Return the OPT to answer with to a record that `lone_subnet` has read: the same but for size, flags and scope."""
+    head = _DO_HEAD if record[7] & 0x80 else _PLAIN_HEAD
+    return head + record[9:18] + _BYTES[scope] + record[19:]
 
 
 def subnet(data: bytes) -> Subnet | None:

@@ -30,7 +30,8 @@ MAX_ZONE_RECORDS = 1_000_000
 # Types that steer the protocol itself and never stand in a zone (RFC 6895 section 3.1), and DNAME, which would
 # promise names below it that nobody would answer.
 _NOT_DATA = frozenset({0, 39, 41}) | frozenset(range(128, 256))
-_TTL = re.compile(r"(?:[0-9]+[smhdw]?)+", re.IGNORECASE)
+# Without a digit run that could end in two places: a hostile file must not make this search for long.
+_TTL = re.compile(r"(?=[0-9])(?:[0-9]{1,10}[smhdw]){0,5}(?:[0-9]{1,10})?", re.IGNORECASE)
 _TTL_PART = re.compile(r"([0-9]+)([smhdw]?)", re.IGNORECASE)
 _TTL_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 

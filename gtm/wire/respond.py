@@ -114,7 +114,10 @@ class Responder:
         owner = packet[12:end].lower()  # RFC 4343; length bytes are below the letters
         node = self._nodes.get(owner)
         if node is None:
-            return self._long(packet, family, address, transport)
+            owner = _wildcard(owner)
+            node = self._nodes.get(owner)
+            if node is None:
+                return self._long(packet, family, address, transport)
         stop = end + 4
         asked = packet[end:stop]
         hit = node.get(asked)
@@ -128,7 +131,7 @@ class Responder:
             lone = edns.lone_subnet(tail)
             if lone is None or shape < 2:
                 return self._long(packet, family, address, transport)
-            size, do, client = lone
+            limit, client = lone
         if isinstance(hit, runtime.Static):
             reply = hit
         elif shape > 1 and self._explains(family, address):
@@ -136,7 +139,7 @@ class Responder:
         else:
             reply, scope, _ = self._draw(hit, owner, family, address, client)
         if client is not None:
-            plain = edns.limit(size), edns.record(do, edns.subnet_option(client, scope))
+            plain = limit, edns.lone_answer(tail, scope)
         return self._finish(packet, stop, shape, reply, plain, transport)
 
     def _finish(  # noqa: PLR0917 - a record of these six would cost more than what it holds
@@ -313,6 +316,16 @@ class Responder:
         if asked.opt is not None:
             opt = edns.record(asked.opt.do, self._options(asked.opt, 0), rcode >> 4)
         return packet[:2] + _HEAD.pack(flags, bool(question), 0, 0, bool(opt)) + question + opt
+
+
+def _wildcard(owner: bytes) -> bytes:
+    """Return the wildcard beside a name that does not exist, or nothing when the name is none at all.
+
+    Where that wildcard exists, so does the name above it, which is then the closest encloser (RFC 4592 section 3.3.1).
+    """
+    if not owner or owner[0] > query.MAX_LABEL_BYTES or len(owner) > query.MAX_NAME_BYTES:
+        return b""
+    return b"\x01*" + owner[1 + owner[0] :]
 
 
 def _chaos(node: str) -> dict[bytes, runtime.Static]:

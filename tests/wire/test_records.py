@@ -178,6 +178,18 @@ def test_a_bad_zone_file_names_the_line(text: str, line: int) -> None:
     assert caught.value.line == line
 
 
+@pytest.mark.parametrize("life", ["1" * 5000, "1" * 50 + "x", "1h" * 40, "99999999999", "h", "1y", "٣"])
+def test_a_hostile_ttl_is_refused_at_once(life: str) -> None:
+    with pytest.raises(errors.RecordError):
+        READER.zone_file(f"$TTL {life}\n", "live.example.", 300)
+    with pytest.raises(errors.RecordError):
+        READER.record("a.", "MX", 1, f"{life} mx.", ".")
+
+
+def test_times_may_be_written_with_units() -> None:
+    assert [records.ttl_s(word) for word in ("0", "90", "1h30m", "2D", "1w")] == [0, 90, 5400, 172800, 604800]
+
+
 @given(st.text(alphabet=st.sampled_from('a"\\ ();\n\t@$.*1é'), max_size=60))
 def test_any_text_is_a_zone_or_a_record_error(text: str) -> None:
     try:

@@ -147,10 +147,9 @@ class Server:
     ) -> dns.message.Message:
         """Ask and return the answer, having checked that it is one to this question."""
         asked = [*options, *([dns.edns.ECSOption.from_text(subnet)] if subnet else [])]
-        query = dns.message.make_query(
-            name, rtype, rdclass, use_edns=0 if edns or asked or payload != 1232 else None,
-            payload=payload, options=asked or None, flags=flags,
-        )  # fmt: skip
+        query = dns.message.make_query(name, rtype, rdclass, flags=flags)
+        if edns or asked or payload != 1232:
+            query.use_edns(0, payload=payload, options=asked)
         reply = self.raw(query.to_wire(), sender=sender, transport=transport)
         assert reply is not None
         answer = dns.message.from_wire(reply)
