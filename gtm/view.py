@@ -6,14 +6,14 @@ the page, the API and DNS cannot disagree.
 
 from __future__ import annotations
 
-import fnmatch
 import ipaddress
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gtm import brain as brains
 from gtm import errors, model, names, seen
-from gtm.health import schedule
+from gtm.health import depends, orders, schedule
 from gtm.steer import audience, explain
 from gtm.wire import lookup, records
 
@@ -156,9 +156,7 @@ def explain_name(
     if bits is not None and mask is not None:  # a sticky ring is drawn by the client's prefix (semantics C2)
         scope = max(scope, mask[family_of_client == 6])
     family: model.Family = {"A": "ipv4", "AAAA": "ipv6"}.get(qtype.upper(), "cname")  # type: ignore[assignment]
-    decision = brain.decide(
-        policy, by_policy.audiences[which], family, now, _assumed(brain, policy, tuple(assume), now)
-    )
+    decision = brain.decide(policy, by_policy.audiences[which], family, now, _assumed(brain, policy, assume, now))
     return explain.explanation(
         decision, name=absolute, qtype=qtype.upper(), client=client, place=place, ecs_scope=scope
     ) | {"judged": brain.judged()}
@@ -176,37 +174,42 @@ def _client(client: str) -> tuple[int, int, int | None]:
 
 
 def _assumed(
-    brain: brains.Brain, policy: model.Policy, assume: tuple[str, ...], now: float
-) -> Any:  # a Callable, or None when nothing is assumed
+    brain: brains.Brain, policy: model.Policy, assume: Sequence[str], now: float
+) -> Callable[[model.Pool, str, model.Family], seen.Verdict] | None:
+    """Return verdicts with the assumptions laid over them, and over what depends on them (A6); None without any."""
     if not assume:
         return None
-    wanted: list[tuple[str, str]] = []
+    assumed: dict[str, str] = {}
     for text in assume:
-        glob, _, state = text.partition("=")
+        glob, _, state = text.rpartition("=")
         if state not in ASSUMPTIONS or not glob:
             raise errors.GtmError(f"{text!r} is not an assumption: write GLOB=down or GLOB=up")
-        wanted.append((glob, state))
-    matched = [glob for glob, _ in wanted if any(fnmatch.fnmatchcase(one, glob) for one in _endpoints(brain))]
-    for glob, _ in wanted:
-        if glob not in matched:
-            raise errors.GtmError(f"no endpoint matches {glob!r}")
+        matched = orders.matching(glob, brain.snapshot)
+        if not matched:
+            raise errors.GtmError(f"{glob!r} matches no endpoint")
+        assumed |= dict.fromkeys(matched, state)
+    needs = depends.Dependencies(brain.snapshot)
+
+    def is_down(endpoint: str) -> bool:
+        families = brain.snapshot.endpoints[endpoint].families()
+        measured = all(brain.health.endpoint_state(endpoint, family).state == "down" for family in families)
+        return assumed[endpoint] == "down" if endpoint in assumed else measured
 
     def verdict(pool: model.Pool, endpoint: str, family: model.Family) -> seen.Verdict:
         real = brain.health.verdict(pool, endpoint, family, policy, now)
-        for glob, state in wanted:
-            if fnmatch.fnmatchcase(endpoint, glob):
-                up = state == "up"
-                return seen.Verdict(
-                    endpoint, family, up and not real.barred, "up" if up else "down", barred=real.barred,
-                    weight_factor=real.weight_factor, order=real.order, why=f"assumed {state}",
-                )  # fmt: skip
-        return real
+        cause = needs.cause(endpoint, is_down)
+        if endpoint not in assumed and not cause:
+            return real
+        up = not cause and assumed[endpoint] == "up"
+        return replace(
+            real,
+            eligible=up and not real.barred,
+            held=False,
+            state="up" if up else "down",
+            why=f"assumed: {cause}" if cause else f"assumed {assumed[endpoint]}",
+        )
 
     return verdict
-
-
-def _endpoints(brain: brains.Brain) -> Mapping[str, model.Endpoint]:
-    return brain.snapshot.endpoints
 
 
 def _static(brain: brains.Brain, name: str, qtype: str, client: str, place: str) -> dict[str, Any]:

@@ -7,7 +7,20 @@ from tests.stories.test_ladder import BACKUP, PLAY, config, judged
 
 from gtm import errors, view
 
-EXPLAIN_KEYS = {"name", "type", "client", "place", "rule", "rung", "pool", "tried", "answers", "ttl", "ecs_scope", "rcode"}
+EXPLAIN_KEYS = {
+    "name",
+    "type",
+    "client",
+    "place",
+    "rule",
+    "rung",
+    "pool",
+    "tried",
+    "answers",
+    "ttl",
+    "ecs_scope",
+    "rcode",
+}
 
 
 def test_explain_has_the_contract_shape_and_agrees_with_the_answer() -> None:
@@ -33,6 +46,15 @@ def test_an_assumption_shows_what_would_be_answered_and_changes_nothing() -> Non
     assert world.ever(PLAY).isdisjoint(BACKUP)
     everything = view.explain_name(world.brain, world.now, name=PLAY, assume=["a*=down", "b*=down"])
     assert everything["rung"] == "last_resort"
+
+
+def test_A6_an_assumption_reaches_what_depends_on_it() -> None:
+    world = judged(config().replace("site: nyc}\n  b2", "site: nyc, depends_on: [a2]}\n  b2"))
+    why = view.explain_name(world.brain, world.now, name=PLAY, assume=["a*=down"])
+    assert why["answers"] == ["198.51.100.22"]
+    assert any("a2 is down" in member["reason"] for member in why["tried"][1]["members"])
+    site = view.explain_name(world.brain, world.now, name=PLAY, assume=["site:fra=down"])
+    assert site["answers"] == ["192.0.2.12"]
 
 
 @pytest.mark.parametrize("assumption", ["a1", "a1=sideways", "=down", "nobody=down"])
@@ -63,7 +85,9 @@ def test_E6_a_wildcard_covers_what_RFC_4592_says_it_does(name: str, policy: bool
 
 
 def test_a_name_is_looked_for_in_the_nearest_of_nested_zones() -> None:
-    parent = "  example.com:\n    nameservers: [ns.example.net.]\n    hostmaster: ops@example.com\n    steer: {www: main}\n"
+    parent = (
+        "  example.com:\n    nameservers: [ns.example.net.]\n    hostmaster: ops@example.com\n    steer: {www: main}\n"
+    )
     world = judged(config().replace("zones:\n", "zones:\n" + parent))
     assert view.steered(world.brain, PLAY + ".") is not None
     assert view.steered(world.brain, "www.example.com.") is not None
