@@ -55,4 +55,3 @@ class Atlas:
     def built_at(self) -> dict[str, float]:
         """Return when each database was built, wall-clock seconds, by path."""
         return {reader.path: float(reader.build_epoch) for reader in self.readers}
-

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.stories.test_ladder import BACKUP, PLAY, config, judged
 
 from gtm import errors, view
+from tests.stories.test_ladder import BACKUP, PLAY, config, judged
 
 EXPLAIN_KEYS = {
     "name",
