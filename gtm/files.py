@@ -6,7 +6,9 @@ import contextlib
 import glob
 import ipaddress
 import os
+import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +22,8 @@ from gtm.config import marks
 
 _V4_IN_V6 = 32
 """MaxMind's format keeps IPv4 in ::/96: the last 32 bits of an IPv6 address."""
+_CORRUPT = (maxminddb.InvalidDatabaseError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+"""What the readers, the one in C and the one in Python, raise on bytes that make no sense."""
 _ALIASES = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("::ffff:0:0/96"), ipaddress.ip_network("2001::/32"))
 """Trees of the format in which IPv4 shows up again: 6to4, mapped addresses, Teredo."""
 
@@ -88,7 +92,7 @@ def _take(file: str, texts: dict[str, str], missing: dict[str, str]) -> bool:
 def _unusable(path: str) -> str:
     """Return why a geography database cannot be used, or nothing."""
     try:
-        open_geo(path).close()
+        _reader(path).close()
     except errors.GtmError as wrong:
         return str(wrong)
     return ""
@@ -123,19 +127,43 @@ def _umask() -> int:
     return current
 
 
+@contextlib.contextmanager
+def _copied(path: str) -> Iterator[str]:
+    """Give a path to a private copy in memory, where the system has such files.
+
+    The fast reader maps the file: one that is overwritten in place under it would kill the process (SIGBUS).
+    """
+    if sys.platform != "linux":
+        yield path
+        return
+    try:
+        handle = os.memfd_create("gtm-geo")
+        with os.fdopen(handle, "wb") as copy, Path(path).open("rb") as original:
+            shutil.copyfileobj(original, copy)
+            copy.flush()
+            yield f"/proc/self/fd/{handle}"
+    except OSError as wrong:
+        raise errors.GtmError((wrong.strerror or str(wrong)).lower()) from None
+
+
+def _reader(path: str) -> maxminddb.Reader:
+    """Open a database. Raises `GtmError` with the reason."""
+    try:
+        return maxminddb.open_database(path)
+    except OSError as wrong:
+        raise errors.GtmError((wrong.strerror or str(wrong)).lower()) from None
+    except _CORRUPT as wrong:
+        raise errors.GtmError(f"it is no MaxMind database: {wrong}") from None
+
+
 class Geo:
     """An open database in MaxMind's format: `ports.GeoReader`."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        try:
-            # In memory: an update that truncates the file under a mapping would kill the process (SIGBUS).
-            self._reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY)
-            self.build_epoch = int(self._reader.metadata().build_epoch)
-        except OSError as wrong:
-            raise errors.GtmError((wrong.strerror or str(wrong)).lower()) from None
-        except (maxminddb.InvalidDatabaseError, ValueError, UnicodeDecodeError) as wrong:
-            raise errors.GtmError(f"it is no MaxMind database: {wrong}") from None
+        with _copied(path) as copy:
+            self._reader = _reader(copy)
+        self.build_epoch = int(self._reader.metadata().build_epoch)
 
     def ranges(self) -> Iterator[tuple[int, int, int, Mapping[str, Any]]]:
         """Yield (family 4 or 6, network as a number, prefix length, record), in address order.
@@ -153,16 +181,16 @@ class Geo:
                     yield 4, first, bits - (128 - _V4_IN_V6), record
                 elif not any(isinstance(one, _V6) and network.subnet_of(one) for one in _ALIASES):
                     yield 6, first, bits, record
-        except (maxminddb.InvalidDatabaseError, ValueError, UnicodeDecodeError) as wrong:
+        except _CORRUPT as wrong:
             raise errors.GtmError(f"{self.path} is corrupt: {wrong}") from None
 
     def get(self, address: str) -> Mapping[str, Any] | None:
         """Return the record for one address. Raises `GtmError` when the file is corrupt there."""
+        if ":" in address and self._reader.metadata().ip_version == 4:
+            return None
         try:
             record = self._reader.get(address)
-        except ValueError:
-            return None  # an IPv6 address in a database of IPv4
-        except (maxminddb.InvalidDatabaseError, UnicodeDecodeError) as wrong:
+        except _CORRUPT as wrong:
             raise errors.GtmError(f"{self.path} is corrupt: {wrong}") from None
         return record if isinstance(record, dict) else None
 
