@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import dns.rcode
+
 from tests.node import running
 
 CONFIG = """
@@ -58,10 +59,10 @@ async def test_a_dead_edge_leaves_the_answers_and_comes_back(tmp_path: Path) -> 
         down = next(row for row in status["endpoints"] if row["endpoint"] == "one")
         assert (down["state"], down["serving"]) == ("down", False)
         assert "refused" in down["reason"]
-        one = running.Edge(ONE)
-        await one.start(port)
+        again = running.Edge(ONE)
+        await again.start(port)
         await node.until(lambda: node.answers(PLAY), lambda seen: seen == {ONE, TWO})
-        await one.stop()
+        await again.stop()
         said = [(row["subject"], row["before"], row["after"]) for row in (await node.get("/api/v1/events"))["events"]]
         assert ("one", "up", "down") in said
         assert ("one", "down", "up") in said
