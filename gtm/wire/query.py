@@ -101,8 +101,8 @@ def _name_end(packet: bytes, at: int) -> int:
         size = packet[at]
         at += 1 + size
         if size == 0:
-            return at if at - start <= MAX_NAME_BYTES else 0
-        if size > MAX_LABEL_BYTES or at - start >= MAX_NAME_BYTES:
+            return at
+        if size > MAX_LABEL_BYTES or at - start >= MAX_NAME_BYTES:  # the root's byte still has to follow
             return 0
     return 0
 

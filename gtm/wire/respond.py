@@ -76,10 +76,7 @@ class Responder:
         if whole.revision < self.revision:
             return False
         self._tally.gather(self._world.turns)
-        places = self._place_names
         self._use(whole)
-        if places != whole.place_names:  # indices that mean something else now
-            self._tally.seen_from.clear()
         return True
 
     def update(self, revision: int, rings: Mapping[int, table.Ring]) -> bool:
@@ -97,7 +94,7 @@ class Responder:
         """Return what was counted since the last time, by counter and labels."""
         self._tally.gather(self._world.turns)
         done, self._tally = self._tally, tally.Tally()
-        return done.labelled(self._place_names)
+        return done.labelled()
 
     # --- the short road ---
 
@@ -167,11 +164,11 @@ class Responder:
     ) -> tuple[runtime.Static, int, runtime.Turn]:
         """Return what this client gets, the ECS scope of it, and the ring that it came from."""
         if hit.plain:
-            turn, scope, bits = hit.turns[0], 0, 0
+            turn, scope = hit.turns[0], 0
             if self._world.places is not None:
                 self._count_place(self._world.places, owner, family, address, client)
         else:
-            turn, scope, family, address, bits = self._audience(hit, family, address, client)
+            turn, scope, family, address = self._audience(hit, family, address, client)
             if self._world.places is not None:
                 self._count_place(self._world.places, owner, family, address, None)
         if not turn.size:
@@ -182,15 +179,15 @@ class Responder:
         at = cell[0]
         cell[0] = at + 1
         if turn.sticky is not None:
-            at = self._client_hash(family, address, min(turn.sticky[family == 6], bits))
+            at = self._client_hash(family, address, turn.sticky[family == 6])
         reply = turn.slots[at % turn.size]
         turn.hits[reply] += 1
         return turn.replies[reply], scope, turn
 
     def _audience(
         self, hit: runtime.Steered, family: int, address: int, client: edns.Subnet | None
-    ) -> tuple[runtime.Turn, int, int, int, int]:
-        """Return the client's ring, the scope, and who is taken for the client: family, address, known bits.
+    ) -> tuple[runtime.Turn, int, int, int]:
+        """Return the client's ring, the scope, and who is taken for the client: family and address.
 
         The scope is that of the matched region and of the sticky mask, whichever is longer (C2); it comes from the
         configuration alone, so health does not change it (C7). It may be longer than SOURCE.
@@ -201,12 +198,15 @@ class Responder:
             if at >= 0:
                 if hit.sticky is not None:
                     scope = max(scope, hit.sticky[client.family == 6])
-                return hit.turns[at], scope, client.family, client.address, client.source
+                return hit.turns[at], scope, client.family, client.address
         at, _ = prefixes.find(family, address)
-        return hit.turns[at if at >= 0 else prefixes.nowhere], 0, family, address, runtime.WIDTH[family]
+        return hit.turns[at if at >= 0 else prefixes.nowhere], 0, family, address
 
     def _client_hash(self, family: int, address: int, bits: int) -> int:
-        """Return a number that every nameserver with the same key finds for this client prefix (B8)."""
+        """Return a number that every nameserver with the same key finds for this client prefix (B8).
+
+        Of a client subnet no more than SOURCE is known; what lies behind it is zero, and so hashes the same (C2).
+        """
         prefix = address >> (runtime.WIDTH[family] - bits) << (runtime.WIDTH[family] - bits)
         data = bytes((family,)) + prefix.to_bytes(16, "big")
         return int.from_bytes(hashlib.blake2b(data, digest_size=8, key=self._key).digest(), "big")
@@ -233,7 +233,7 @@ class Responder:
             at, _ = places.find(client.family, client.address)
         if at < 0:
             at, _ = places.find(family, address)
-        key = owner, at if at >= 0 else places.nowhere
+        key = owner, self._place_names[at if at >= 0 else places.nowhere]
         seen_from = self._tally.seen_from
         seen_from[key] = seen_from.get(key, 0) + 1
 

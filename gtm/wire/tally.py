@@ -24,7 +24,7 @@ class Tally:
     """Everything that one responder counts between two drains.
 
     `udp` and `tcp` are keyed by type and class as they stand in a question, `rcodes` by number, `seen_from` by owner
-    and index of the place.
+    and place.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Tally:
         self.rcodes = [0] * 17
         self.dropped: dict[str, int] = {}
         self.truncated = 0
-        self.seen_from: dict[tuple[bytes, int], int] = {}
+        self.seen_from: dict[tuple[bytes, str], int] = {}
         self._steered: dict[tuple[bytes, str], int] = {}
         self._answers: dict[str, int] = {}
 
@@ -58,7 +58,7 @@ class Tally:
                     steered[key] = steered.get(key, 0) + cell[0] - cell[1]
                     cell[1] = cell[0]
 
-    def labelled(self, place_names: tuple[str, ...]) -> Counts:
+    def labelled(self) -> Counts:
         """Return the counts under their labels. What rings hold has to be gathered first."""
         counts: Counts = {
             "queries": {},
@@ -66,7 +66,7 @@ class Tally:
             "dropped": {(reason,): number for reason, number in self.dropped.items()},
             "steered": {(names.text(owner), pool): number for (owner, pool), number in self._steered.items()},
             "answers": {(endpoint,): number for endpoint, number in self._answers.items()},
-            "places": {(names.text(owner), place_names[at]): number for (owner, at), number in self.seen_from.items()},
+            "places": {(names.text(owner), place): number for (owner, place), number in self.seen_from.items()},
             "truncated": {(): self.truncated} if self.truncated else {},
         }
         for transport, asked in (("udp", self.udp), ("tcp", self.tcp)):

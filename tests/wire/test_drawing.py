@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtm import model, seen, table
+from gtm import model, names, seen, table
 from gtm.wire import respond
 from tests.wire import world
 
@@ -178,11 +178,13 @@ def test_what_was_answered_is_counted_by_name_pool_and_endpoint() -> None:
 
 
 def test_counts_outlive_a_new_table() -> None:
-    server = _server(TWO)
-    server.ask(NAMES[0])
+    server = _server(TWO, places=True)
+    server.ask(NAMES[0], sender="203.0.113.7")
     assert server.responder.swap(_server(TWO, revision=2).table)
     server.ask(NAMES[0])
-    assert server.responder.drain_counts()["steered"] == {(NAMES[0], "p"): 2}
+    counts = server.responder.drain_counts()
+    assert counts["steered"] == {(NAMES[0], "p"): 2}
+    assert counts["places"] == {(NAMES[0], "EU"): 1}
 
 
 def test_sticky_draws_are_counted_too() -> None:
@@ -196,10 +198,46 @@ def test_sticky_draws_are_counted_too() -> None:
 def test_cursors_are_bounded_and_nothing_is_lost_when_they_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(respond, "MAX_CELLS", 3)
     server = _server(TWO, TWO_V6)
+    drawn: dict[str, set[str]] = {name: set() for name in NAMES}
     for _ in range(25):
         for name in NAMES:
-            server.ask(name)
+            drawn[name] |= set(world.values(server.ask(name)))
             server.ask(name, "AAAA")
+    assert set(map(len, drawn.values())) == {2}  # where a cursor begins differs with every age
     counts = server.responder.drain_counts()
     assert counts["steered"] == {(name, "p"): 50 for name in NAMES}
-    assert min(counts["answers"].values()) >= 30  # of about 50 each: beginnings differ with every age
+    assert sum(counts["answers"].values()) == 200
+
+
+def test_a_reason_that_does_not_fit_is_left_out() -> None:
+    server = _server(TWO, world.decision([f"2001:db8::{at}" for at in range(8)], why="w" * 190))
+    name = ".".join(["x" * 63] * 3) + ".ch.live.example."
+    for sender, payload, told in (("127.0.0.1", 1232, 1), ("127.0.0.1", 512, 0), ("198.51.100.1", 1232, 0)):
+        answer = server.ask(name, "AAAA", sender=sender, edns=True, payload=payload)
+        assert (len(world.values(answer)), len(answer.options)) == (8, told)
+    assert len(server.ask(name, "AAAA", sender="127.0.0.1", edns=True, payload=512, transport="tcp").options) == 1
+
+
+@pytest.mark.parametrize("length", [63, 64, 97, 200])
+def test_no_wildcard_makes_a_name_of_what_is_none(length: int) -> None:
+    server = _server(TWO)
+    query = b"\xbe\xef\0\0\0\1\0\0\0\0\0\0" + bytes((length,)) + b"a" * length + b"\2ch\4live\7example\0\0\1\0\1"
+    for first in (query, query.replace(b"\x61a", b"\x41a")):
+        reply = server.raw(first)
+        assert reply is not None
+        assert reply[3] & 15 == (0 if length == 63 else 1)
+
+
+def test_no_wildcard_makes_a_name_of_256_bytes() -> None:
+    below = world.zone("live.example.", "")
+    owner = "*." + ".".join(["x" * 63] * 2 + ["y" * 59]) + ".ch.live.example."
+    zone = model.Zone("live.example.", (("ns.example.net.", ()),), steer={owner: 0}, records=below.records)
+    endpoints = [model.Endpoint("e", ipv4="192.0.2.1")]
+    whole = world.snapshot(zone, endpoints=endpoints, pools=[world.pool("p", "e")], policies=[world.policy("p")])
+    server = world.Server(world.build(whole, steerings=[table.Steering(-1, (0,), (), ())], rings=world.rings(TWO)))
+    above = names.key(owner)[2:]
+    for length in range(1, 64):
+        head = b"\xbe\xef\0\0\0\1\0\0\0\0\0\0"
+        reply = server.raw(head + bytes((length,)) + b"a" * length + above + b"\0\1\0\1")
+        assert reply is not None
+        assert reply[3] & 15 == (0 if 1 + length + len(above) <= 255 else 1)

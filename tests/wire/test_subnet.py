@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 import dns.edns
 import dns.message
@@ -133,6 +134,14 @@ def test_C7_a_sticky_policy_keeps_its_scope_when_another_pool_serves(server: wor
         assert ring is None or server.responder.update(2, {4: ring})
         for name in ("sticky", "geosticky"):
             assert world.scope(server.ask(f"{name}.live.example.", subnet="8.8.8.0/24")) == 24
+
+
+def test_C7_the_scope_is_the_same_whichever_pool_serves_when_the_table_is_made() -> None:
+    whole = geography()
+    fallen = replace(whole, rings=(*whole.rings[:4], whole.rings[0], whole.rings[5]))
+    server = world.Server(fallen)
+    for name in ("sticky", "geosticky"):
+        assert world.scope(server.ask(f"{name}.live.example.", subnet="8.8.8.0/24")) == 24
 
 
 def test_C4_an_opt_out_is_answered_for_the_resolver_with_scope_0(server: world.Server) -> None:
