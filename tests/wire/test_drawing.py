@@ -162,7 +162,7 @@ def test_what_was_answered_is_counted_by_name_pool_and_endpoint() -> None:
     for _ in range(3):
         server.ask(NAMES[0], sender="203.0.113.7")
     server.ask(NAMES[0], subnet="203.0.113.0/24")
-    server.ask(NAMES[0], subnet="10.0.0.0/8")
+    server.ask(NAMES[0], sender="10.9.9.9", subnet="10.0.0.0/8")
     server.ask("x.ch.live.example.")
     assert server.responder.update(2, {0: world.rings(world.decision(["192.0.2.3"], pool="two"))[0]})
     server.ask(NAMES[0])
