@@ -1,4 +1,4 @@
-"""Nothing in, the JSON Schema of a configuration out, for editors."""
+"""Nothing in; every setting of a configuration out, as JSON Schema for editors or as Markdown for people."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import click
 
 
 @click.command("schema")
-def command() -> None:
+@click.option(
+    "--format", "form", type=click.Choice(["json", "markdown"]), default="json", help="For editors or people."
+)
+def command(form: str) -> None:
     """Print a JSON Schema of the configuration, for editors.
 
     gtm schema > gtm.schema.json, and `# yaml-language-server: $schema=gtm.schema.json` as the first line of the
     configuration, give completion and help while typing.
     """
     from gtm import app
-    from gtm.config import schema
+    from gtm.config import reference, schema
 
+    if form == "markdown":
+        click.echo(reference.markdown(app.kinds()), nl=False)
+        return
     click.echo(json.dumps(schema.json_schema(app.kinds()), indent=2))

@@ -97,11 +97,11 @@ class Decoded:
     def exists(self, section: str, name: str) -> bool:
         """Say whether there is such a thing, readable or not."""
         there = self.profiles if section == "checks" else getattr(self.config, section)
-        return name in there or (section, name) in self.broken
+        return name in there or not self.broken.isdisjoint({(section,), (section, name)})
 
     def lost(self, section: str, key: str) -> bool:
         """Say whether anything of that section was left out whole, or lost what was written under `key`."""
-        return any(one[0] == section and (len(one) < 3 or one[2] == key) for one in self.broken)
+        return any(one[:1] == (section,) and (len(one) < 3 or one[2] == key) for one in self.broken)
 
     def hurt(self, path: marks.Path) -> bool:
         """Say whether something inside `path` was left out, so that it is not to be judged as a whole."""
@@ -125,13 +125,13 @@ def near(word: str, known: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
 
 def decode(documents: Sequence[marks.Document], known: Mapping[str, model.Kind], report: Report) -> Decoded:
     """Merge and validate."""
-    data = _merge(documents, report)
-    checks = data.pop("checks", {})
     broken: set[marks.Path] = set()
+    data = _merge(documents, report, broken)
+    checks = data.pop("checks", {})
     config = _validated(schema.Config, data, (), report, broken)
     profiles = {}
     models = kinds.models(known)
-    for name, body in checks.items() if isinstance(checks, dict) else ():
+    for name, body in checks.items():
         made = _profile(name, body, models, report, broken)
         if made is not None:
             profiles[name] = made
@@ -140,17 +140,16 @@ def decode(documents: Sequence[marks.Document], known: Mapping[str, model.Kind],
     return Decoded(config if config is not None else schema.Config(), profiles, broken)
 
 
-def _merge(documents: Sequence[marks.Document], report: Report) -> dict[str, Any]:
+def _merge(documents: Sequence[marks.Document], report: Report, broken: set[marks.Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for document in documents:
         for section, body in document.data.items():
             if body is None:
                 continue
-            if section in _NAMED and isinstance(body, dict):
-                _merge_named(document, (section,), body, merged.setdefault(section, {}), report)
+            if section in _NAMED:
+                _merge_named(document, (section,), body, merged, report, broken)
             elif section in _LISTS:
                 grown = merged.setdefault(section, [])
-                # Where `include` is a single text, its path ends at the section.
                 for index, one in enumerate(fields.listed(body)):
                     report.origins[section, len(grown)] = document, (section, index)
                     grown.append(one)
@@ -159,15 +158,29 @@ def _merge(documents: Sequence[marks.Document], report: Report) -> dict[str, Any
     return merged
 
 
-def _merge_named(
-    document: marks.Document, path: marks.Path, body: dict[str, Any], into: dict[str, Any], report: Report
+def _merge_named(  # noqa: PLR0917  # where from, where to, and where to say what is wrong
+    document: marks.Document,
+    path: marks.Path,
+    body: Any,
+    into: dict[str, Any],
+    report: Report,
+    broken: set[marks.Path],
 ) -> None:
+    """Merge one file's mapping into the same mapping of the files before it."""
+    if not isinstance(body, dict):
+        # Said here: another file's mapping may take its place.
+        mark = document.mark(path, "key")
+        message = f"{fields.shown(body)} is not a mapping"
+        report.problems.append(errors.Problem("error", "wrong-type", message, mark, dotted(path)))
+        broken.add(path)
+        return
     report.origins.setdefault(path, (document, path))
+    merged = into.setdefault(str(path[-1]), {})
     for name, one in body.items():
-        if path == ("geo",) and name == "regions" and isinstance(one, dict):
-            _merge_named(document, ("geo", "regions"), one, into.setdefault(name, {}), report)
+        if (*path, name) == ("geo", "regions") and one is not None:
+            _merge_named(document, (*path, name), one, merged, report, broken)
         else:
-            _place(document, (*path, name), one, into, report)
+            _place(document, (*path, name), one, merged, report)
 
 
 def _place(document: marks.Document, path: marks.Path, one: Any, into: dict[str, Any], report: Report) -> None:

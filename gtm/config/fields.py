@@ -75,6 +75,8 @@ def _word(value: object) -> str:
     text = text_of(value, "a text")
     if not text:
         raise refuse(BAD_VALUE, "the text is empty")
+    if "\0" in text:  # no path, name or header can hold one, and the system's calls raise on it
+        raise refuse(BAD_VALUE, "the text has a zero byte in it")
     return text
 
 

@@ -60,7 +60,11 @@ def wanted(document: marks.Document) -> Wanted:
 
 def _paths(base: str, names: object) -> tuple[str, ...]:
     listed = fields.listed(names) if names is not None else []
-    return tuple(posixpath.normpath(posixpath.join(base, one)) for one in listed if isinstance(one, str) and one)
+    return tuple(posixpath.normpath(posixpath.join(base, one)) for one in _texts(listed))
+
+
+def _texts(listed: Iterable[object]) -> Iterable[str]:
+    return (one for one in listed if isinstance(one, str) and one and "\0" not in one)
 
 
 def is_glob(path: str) -> bool:

@@ -1,0 +1,34 @@
+"""The operator's guide says what is true: its examples load, and its tables are those of the definitions."""
+
+from __future__ import annotations
+
+from gtm.config import load
+from tests.config import documents, reading
+
+
+def test_the_examples_together_are_one_valid_configuration() -> None:
+    parts = {f"part{number:02}.yaml": text for number, text in enumerate(documents.examples())}
+    assert len(parts) >= 8
+    loaded = load.load(
+        "gtm.yaml",
+        {"gtm.yaml": "include: ['part*.yaml']\n", **parts},
+        kinds=reading.KINDS,
+        records=reading.READER,
+        node="ns1",
+        store="memory:",
+    )
+    assert [one for one in loaded.problems if one.severity == "error"] == []
+    # What the page itself explains to be doubtful, or leaves out for brevity.
+    assert {one.code for one in loaded.problems} <= {"alerts-not-sent", "unused-check", "pool-without-check"}
+    assert loaded.snapshot is not None
+    assert len(loaded.snapshot.checks) > 10
+
+
+def test_the_tables_are_up_to_date() -> None:
+    assert documents.PATH.read_text() == documents.current(), "run `python -m tests.config.documents`"
+
+
+def test_every_setting_of_the_contract_is_explained() -> None:
+    text = documents.PATH.read_text()
+    for word in ("on_stale", "observe", "check_address", "when_all_down", "min_alive", "negative_ttl", "explain_to"):
+        assert f"| `{word}` |" in text
