@@ -18,12 +18,6 @@ from gtm.steer import distance, ranges
 
 UNKNOWN_PLACE = "unknown"
 
-# Semantics C6: addresses that say nothing about a place, unless a configured prefix names them (RFC 1918, RFC 6598
-# section 7, RFC 1122 section 3.2.1.3, RFC 3927; RFC 4193, RFC 4291 sections 2.5.3 and 2.5.6).
-SPECIAL = (
-    "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
-    "::1/128", "fc00::/7", "fe80::/10",
-)  # fmt: skip
 NOT_A_PLACE = -1
 
 
@@ -168,7 +162,7 @@ def _overlay(rules: tuple[_RuleKey, ...]) -> dict[int, list[ranges.Segment]]:
     """
     named: dict[int, list[tuple[int, int, int]]] = {4: [], 6: []}
     prefixes = [(text, index) for index, (who, _) in enumerate(rules) if who is not None for text in who[2]]
-    for text, mark in [*prefixes, *((text, len(rules)) for text in SPECIAL)]:
+    for text, mark in [*prefixes, *((text, len(rules)) for text in table.PLACELESS)]:
         network = ipaddress.ip_network(text, strict=False)
         low = int(network.network_address)
         named[network.version].append((low, low + network.num_addresses, mark))
