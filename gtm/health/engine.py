@@ -229,7 +229,7 @@ class Health:
         telling = odd or next((one for one in mine if one.status == state), None)
         why = verdict.explain(telling, [self._seen(key) for key in telling.votes]) if telling else ""
         if odd is not None and state != "down":
-            names = dict.fromkeys(key.name or key.profile for key in odd.votes)
+            names = dict.fromkeys(key.name or key.profile for key in odd.votes if self._status(key) == "down")
             why = f"{state}, but not for {', '.join(names)}: {why}"
         stale = any(self._watches[key].state.stale for one in mine for key in one.votes)
         return EndpointState(state, since_s, why, stale, self._orders.of(endpoint).text)
@@ -288,7 +288,7 @@ class Health:
         if any(one.kind == "endpoint" and one.subject == key.endpoint for one in happened):
             return happened
         happened = [one for one in happened if one != _quietly(key.endpoint)]  # the check itself says it better
-        votes, why = frozenset({key.endpoint}), watch.state.reason
+        votes, why = frozenset({key.endpoint}), watch.state.reason or after
         if watch.profile.observe:
             votes, first_bad_s = frozenset(), 0.0
         return [*happened, Transition("check", str(key), key.family, before, after, why, votes, first_bad_s, key.name)]

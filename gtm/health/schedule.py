@@ -9,6 +9,9 @@ from gtm import model
 from gtm.health import alarms
 
 JITTER = 0.05  # of an interval, taken off: enough to drift apart, and `worst_detection_s` stays a bound
+# A first look comes within this, however long the interval: half of the bounded warm-up (semantics A1), after which
+# whoever is unknown ranks behind the few that were looked at and would leave them all the viewers.
+FIRST_WITHIN_S = 5.0
 LOST_AFTER_S = 5.0  # a probe that is this much over its interval and time-out will never answer: run it again
 
 
@@ -35,6 +38,7 @@ class _Slot:
     profile: model.Profile
     started_s: float | None = None
     in_flight: bool = False
+    first: bool = True
 
 
 class Schedule:
@@ -47,7 +51,7 @@ class Schedule:
     def configure(
         self, profiles: Mapping[model.CheckKey, model.Profile], now: float, dice: Callable[[], float]
     ) -> None:
-        """Take the checks to run. Those that were there keep their time; new ones start anywhere in an interval.
+        """Take the checks to run. Those that were there keep their time; new ones start soon.
 
         A changed interval counts from when the last probe began, so no reload brings a probe forward beyond it.
         """
@@ -56,7 +60,7 @@ class Schedule:
         for key, profile in profiles.items():
             slot, due_s = self._slots.get(key), self._alarms.at(key)
             if slot is None or due_s is None:
-                slot, due_s = _Slot(profile), now + dice() * profile.every_s
+                slot, due_s = _Slot(profile), now + dice() * min(profile.every_s, FIRST_WITHIN_S)
             elif slot.profile.every_s != profile.every_s and not slot.in_flight:
                 began_s = now if slot.started_s is None else slot.started_s
                 due_s = max(now, began_s + profile.every_s)
@@ -80,7 +84,10 @@ class Schedule:
             return
         slot.in_flight = False
         began_s = now if slot.started_s is None else slot.started_s
-        whole_s = began_s + slot.profile.every_s * (1.0 - JITTER * dice())
+        # First looks come close together; the second ones are what spreads long intervals (A8).
+        share = dice() if slot.first and slot.profile.every_s > FIRST_WITHIN_S else 1.0 - JITTER * dice()
+        slot.first = False
+        whole_s = began_s + slot.profile.every_s * share
         self._alarms.set(key, now + confirm_s(slot.profile) if hurry else max(now, whole_s))
 
     def in_flight(self, key: model.CheckKey) -> bool:

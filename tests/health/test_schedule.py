@@ -20,23 +20,37 @@ SLOW = replace(world.TCP, every_s=60.0)
 
 def test_A8_first_probes_are_spread_over_the_interval() -> None:
     plan = schedule.Schedule()
-    plan.configure(dict.fromkeys(KEYS, SLOW), 0.0, random.Random(7).random)
-    tenths = Counter[int]()
-    while (at := plan.next_at()) is not None and at < 60.0:
-        tenths[int(at // 6)] += len(plan.due(at))
-    assert sum(tenths.values()) == len(KEYS)
-    assert len(tenths) == 10
-    assert max(tenths.values()) < 25
+    plan.configure(dict.fromkeys(KEYS, world.TCP), 0.0, random.Random(7).random)
+    halves = Counter[int]()
+    while (at := plan.next_at()) is not None and at < 5.0:
+        halves[int(at * 2)] += len(plan.due(at))
+    assert sum(halves.values()) == len(KEYS)
+    assert len(halves) == 10
+    assert max(halves.values()) < 25
+
+
+def test_A1_even_a_slow_check_is_looked_at_once_within_the_warm_up_and_spread_afterwards() -> None:
+    plan, dice = schedule.Schedule(), random.Random(7).random
+    plan.configure(dict.fromkeys(KEYS, SLOW), 0.0, dice)
+    began: dict[model.CheckKey, list[float]] = {key: [] for key in KEYS}
+    while (at := plan.next_at()) is not None and at < 180.0:
+        for key in plan.due(at):
+            began[key].append(at)
+            plan.done(key, False, at, dice)
+    assert max(times[0] for times in began.values()) < schedule.FIRST_WITHIN_S
+    third = Counter(int(times[2] % 60 // 6) for times in began.values())
+    assert len(third) == 10
+    assert max(third.values()) < 25
 
 
 def test_A8_probes_that_began_together_drift_apart() -> None:
     plan, dice = schedule.Schedule(), random.Random(7).random
-    plan.configure(dict.fromkeys(KEYS, SLOW), 0.0, lambda: 0.0)
+    plan.configure(dict.fromkeys(KEYS, world.TCP), 0.0, lambda: 0.0)
     for key in plan.due(0.0):
         plan.done(key, False, 0.1, dice)
-    assert plan.due(56.9) == []
-    assert 20 < len(plan.due(58.5)) < 80
-    assert plan.due(60.0)
+    assert plan.due(4.74) == []
+    assert 20 < len(plan.due(4.875)) < 80
+    assert plan.due(5.0)
 
 
 def test_A8_one_probe_of_a_check_is_out_at_a_time() -> None:

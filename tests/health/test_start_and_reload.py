@@ -38,8 +38,9 @@ def test_A1_the_warm_up_ends_when_everything_was_looked_at() -> None:
 
 
 def test_A1_the_warm_up_is_bounded() -> None:
-    slow = replace(world.TCP, every_s=3600.0)
+    slow = replace(world.TCP, every_s=3600.0, timeout_s=60.0)
     run = world.Run(world.World([world.pool("p", "a", check=world.expr("tcp"))], [slow]), dice=lambda: 0.9)
+    run.finds("a", "silent")
     run.go(9.9)
     assert not run.health.judged(run.now)
     run.go(0.2)
