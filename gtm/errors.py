@@ -44,7 +44,8 @@ class ConfigError(GtmError):
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
-        super().__init__(f"{sum(p.severity == 'error' for p in problems)} errors in the configuration")
+        count = sum(one.severity == "error" for one in problems)
+        super().__init__(f"{count} error{'' if count == 1 else 's'} in the configuration")
 
 
 class DomainNameError(GtmError, ValueError):

@@ -36,6 +36,9 @@ class Prober(Protocol):
 class Store(Protocol):
     """What outlives the process. Every method may raise `StoreError`; callers go on without."""
 
+    set_aside: str
+    """Where a corrupt file went when this store was opened; empty when there was none."""
+
     async def open(self) -> None:
         """Make it ready. A corrupt file is set aside and a new one begun."""
 

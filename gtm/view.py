@@ -222,6 +222,13 @@ def _static(brain: brains.Brain, name: str, qtype: str, client: str, place: str)
     }  # fmt: skip
 
 
+def ttl_bound_s(snapshot: model.Snapshot, endpoints: Collection[str]) -> int:
+    """Return the longest TTL that any answer with one of `endpoints` can have ever had; 0 for none."""
+    pools = {pool.name for pool in snapshot.pools.values() if any(one.endpoint in endpoints for one in pool.members)}
+    naming = (one for one in snapshot.policies if any(not pools.isdisjoint(rule.pools) for rule in one.rules))
+    return max((one.ttl_max_s for one in naming), default=0)
+
+
 def longest_ttl_s(brain: brains.Brain, endpoints: Collection[str]) -> int:
     """Return the longest TTL of any answer in force that holds one of `endpoints` (semantics D3); 0 for none."""
     return max(

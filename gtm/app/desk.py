@@ -21,6 +21,8 @@ from gtm.web import node as desk
 
 # An order is confirmed when every worker has swapped; that takes some tens of milliseconds, or a worker is hung.
 CONFIRM_S = 2.0
+# Orders that take members out of all answers (semantics B5).
+BARRING = frozenset({"drain", "down"})
 
 
 class Desk:
@@ -108,7 +110,10 @@ class Desk:
 
     def _shown(self, order: seen.Override) -> desk.OrderView:
         covered = tuple(sorted(targets.matching(order.target, self.node.snapshot)))
-        return desk.OrderView(order, covered, self._safe_at.get(order.id, 0.0))
+        safe_at = self._safe_at.get(order.id, 0.0)
+        if not safe_at and order.order in BARRING:  # given before this process began: at the latest then
+            safe_at = order.at + view.ttl_bound_s(self.node.snapshot, covered)
+        return desk.OrderView(order, covered, safe_at)
 
     async def put_order(self, order: seen.Override) -> desk.OrderView:
         """Keep an order and wait until it is answered; refuse one that matches nothing."""
@@ -118,11 +123,13 @@ class Desk:
         if not order.id:
             order = replace(order, id=uuid.uuid4().hex[:12])
         longest_s = view.longest_ttl_s(self.node.brain, covered)
+        # Who is out already by another order may still be in answers from before that one.
+        others = [one for one in await self.orders() if one.order.order in BARRING and covered & {*one.endpoints}]
         await self.node.store.put_order(order)
         await self.node.orders_changed()
         confirmed = await self.node.settled(CONFIRM_S)
-        if order.order in {"drain", "down"}:
-            self._safe_at[order.id] = time.time() + longest_s  # semantics D3: last old answer plus its TTL
+        if order.order in BARRING:  # semantics D3: last old answer plus its TTL
+            self._safe_at[order.id] = max([time.time() + longest_s, *(one.safe_at for one in others)])
         return replace(self._shown(order), unconfirmed=() if confirmed else (self.node.snapshot.node,))
 
     async def drop_order(self, which: str, by: str) -> desk.Released:
@@ -149,14 +156,15 @@ class Desk:
             loaded = await asyncio.to_thread(app.load_configuration, self.path)
             found = show.as_json(loaded.problems)
             if loaded.snapshot is None:
-                self._refused(
-                    f"{sum(one.severity == 'error' for one in loaded.problems)} errors; the old one stays", by
-                )
+                self._refused(f"{show.tally(loaded.problems)}; the old one stays", by)
                 return desk.Reloaded(False, problems=found, text=app.refused_text(loaded))
             planned = plan.compare(self.node.snapshot, loaded.snapshot)
+            lines = planned.lines
+            if planned.restart:
+                lines += (f"not before a restart: {', '.join(planned.restart)}",)
             if planned.needs_yes and not yes:
                 self._refused("the plan moves more than half of all answers or empties a name: it needs --yes", by)
-                return desk.Reloaded(False, planned.lines, needs_yes=True, problems=found)
+                return desk.Reloaded(False, lines, needs_yes=True, problems=found)
             before = self.node.snapshot.digest
             await self.node.take(loaded.snapshot)
             self._read_secrets()
@@ -164,7 +172,7 @@ class Desk:
             after = loaded.snapshot.digest
             self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")
             await self.node.settled(CONFIRM_S)
-            return desk.Reloaded(True, planned.lines, problems=found, digest=after)
+            return desk.Reloaded(True, lines, problems=found, digest=after)
 
     def _refused(self, why: str, by: str) -> None:
         self.node.config_accepted, self.node.config_trouble = False, why

@@ -38,7 +38,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     found["probes_total"] = {labels: float(count) for labels, count in node.probe_counts.items()}
     found["probe_lag_seconds"] = {(): node.runner.lag_s}
     found["check_measure"] = {
-        (key.profile, "/".join(part for part in key[1:] if part), name): float(value)
+        (key.profile, key.endpoint, name, key.family, key.name): float(value)
         for key, measures in node.measures.items()
         for name, value in measures.items()
         if isinstance(value, (int, float))
@@ -53,7 +53,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     }
     found["table_revision"] = {(): float(mind.revision)}
     found["geo_database_age_seconds"] = {(path,): wall - at for path, at in node.atlas.built_at().items()}
-    found["store_up"] = {(): float(node.store_works)}
+    found["store_up"] = {(): float(node.store_works and not node.store_fell_back)}
     found["guard_active"] = {(): float(mind.health.guard_tripped)}
     found["ready"] = {(): float(mind.judged() and node.answering())}
     found["build_info"] = {(__version__,): 1.0}

@@ -58,6 +58,7 @@ class Node:
         self.measures: dict[model.CheckKey, dict[str, model.Value]] = {}
         self.failovers = meter.Meter()
         self.store_works = True
+        self.store_fell_back = False
         self.config_accepted, self.config_at = True, time.time()
         self.config_trouble = ""
         self.lost_events = 0
@@ -125,11 +126,14 @@ class Node:
     async def _recall(self) -> tuple[brain.Remembered, tuple[seen.Override, ...]]:
         try:
             await self.store.open()
+            if aside := self.store.set_aside:
+                log.error("the store was corrupt: nothing is remembered, and its orders are not in force")
+                self.happened("store", self.snapshot.store, "corrupt", "begun anew", f"the old file is now {aside}")
             return await self.store.health(), await self.store.orders()
         except errors.StoreError as error:
             # Answering does not need the store (semantics G5): go on in memory, and say so loudly.
             log.error("the store cannot be used, nothing will be remembered: %s", error)
-            self.store = memory.MemoryStore()
+            self.store, self.store_fell_back = memory.MemoryStore(), True
             await self.store.open()
             self.happened("store", self.snapshot.store, "", "unusable", str(error))
             return {}, ()

@@ -50,12 +50,19 @@ def compare(old: model.Snapshot, new: model.Snapshot) -> Plan:
         *_zones(old, new),
     ]
     pairs = (
+        ("node", old.node, new.node),
         ("dns.listen", old.dns.listen, new.dns.listen),
         ("dns.workers", old.dns.workers, new.dns.workers),
+        ("dns.rate_limit", old.dns.rate_limit, new.dns.rate_limit),
+        ("dns.tcp", _tcp(old.dns), _tcp(new.dns)),
         ("store", old.store, new.store),
         ("web.listen", old.web.listen, new.web.listen),
     )
     return Plan(tuple(lines), moved, emptied, tuple(setting for setting, a, b in pairs if a != b))
+
+
+def _tcp(dns: model.DnsSettings) -> tuple[int, int, float]:
+    return dns.tcp_connections, dns.tcp_per_client, dns.tcp_idle_s
 
 
 # --- answers that move ----------------------------------------------------------------------------------------------

@@ -46,7 +46,9 @@ METRICS = (
     Metric("probe_duration_seconds", "histogram", "How long probes took.", ("kind",)),
     Metric("probes_total", "counter", "Probes by kind and result.", ("kind", "result")),
     Metric("probe_lag_seconds", "gauge", "How late the last probes began."),
-    Metric("check_measure", "gauge", "Numbers that a check measured.", ("check", "endpoint", "measure")),
+    Metric(
+        "check_measure", "gauge", "Numbers that a check measured.", ("check", "endpoint", "measure", "family", "name")
+    ),
     Metric("failover_seconds", "histogram", "From the first bad probe to the new table in the workers."),
     Metric("config_reload_success", "gauge", "Whether the last configuration that came was accepted."),
     Metric("config_last_reload_timestamp_seconds", "gauge", "When a configuration was last accepted."),

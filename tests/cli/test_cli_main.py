@@ -125,7 +125,7 @@ def test_a_refused_configuration_shows_all_of_its_problems(monkeypatch: pytest.M
     assert result.stderr.splitlines() == [
         "gtm.yaml:3:5: error: unknown key 'tll' (ttl?)",
         "warning: pool a has no check",
-        "Error: 1 errors in the configuration",
+        "Error: 1 error in the configuration",
     ]
 
 

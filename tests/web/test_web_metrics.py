@@ -25,7 +25,7 @@ CONTRACT = {
     "pool_members_up": ("pool",),
     "probe_duration_seconds": ("kind",),
     "probes_total": ("kind", "result"),
-    "check_measure": ("check", "endpoint", "measure"),
+    "check_measure": ("check", "endpoint", "measure", "family", "name"),
     "failover_seconds": (),
     "config_reload_success": (),
     "config_last_reload_timestamp_seconds": (),
