@@ -12,6 +12,8 @@ from gtm import errors, model
 MAX_SHOWN: Final = 100
 """More than that nobody reads; the count is said."""
 MAX_LINE: Final = 160
+UNQUOTED: Final = frozenset({"secret-in-the-open"})
+"""Problems whose line is not shown: a log is read by more people than a configuration."""
 _COLORS: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "place": "\x1b[1m", "hint": "\x1b[36m", "": "\x1b[0m"}
 
 
@@ -34,7 +36,7 @@ def _problem(one: errors.Problem, lines: Mapping[str, list[str]], color: bool) -
 
     where = paint("place", f"{one.mark.file}:{one.mark.line}:{one.mark.column}: ") if one.mark else ""
     out = [f"{where}{paint(one.severity, f'{one.severity}[{one.code}]')}: {_clean(one.message)}"]
-    if one.mark:
+    if one.mark and one.code not in UNQUOTED:
         out += _snippet(one.mark, lines.get(one.mark.file, []))
     if one.hint:
         out.append(paint("hint", f"  hint: {_clean(one.hint)}"))

@@ -43,6 +43,13 @@ def test_a_long_line_is_cut_around_the_place() -> None:
     assert line[caret.index("^") : caret.rindex("^") + 1] == "culprit"
 
 
+def test_a_secret_in_the_open_is_not_shown_once_more() -> None:
+    text = WORLD + "web: {tokens: [{name: x, role: viewer, secret: hush-hush}]}\n"
+    shown = show.problems(read(text).problems, {"gtm.yaml": text})
+    assert "secret-in-the-open" in shown
+    assert "hush" not in shown
+
+
 def test_only_so_many_are_shown_but_all_are_counted() -> None:
     many = [errors.Problem("error", "x", "m")] * (show.MAX_SHOWN + 5)
     assert show.problems(many, {}).endswith("... and 5 more")
