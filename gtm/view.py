@@ -12,12 +12,14 @@ from dataclasses import replace
 from typing import Any
 
 from gtm import brain as brains
-from gtm import errors, model, names, seen
+from gtm import errors, model, names, seen, table
 from gtm.health import depends, orders, schedule
 from gtm.steer import audience, explain
 from gtm.wire import lookup, records
 
 ASSUMPTIONS = ("down", "up")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+PLACELESS: tuple[Network, ...] = tuple(map(ipaddress.ip_network, table.PLACELESS))
 
 
 def names_view(brain: brains.Brain) -> list[dict[str, Any]]:
@@ -139,38 +141,51 @@ def explain_name(
     absolute = name.lower().rstrip(".") + "."
     names.wire(absolute)
     records.type_number(qtype.upper())
-    family_of_client, address, bits = _client(client)
+    network = _network(client)
     index = steered(brain, absolute)
     if index is None:
         return _static(brain, absolute, qtype.upper(), client, place)
     policy = brain.snapshot.policies[index]
-    by_policy = brain.partition.by_policy[index]
-    which, scope = 0, 0
-    if by_policy.prefixes >= 0:
-        prefixes = brain.partition.prefixes[by_policy.prefixes]
-        which, scope = audience.find(prefixes, family_of_client, address, bits) if client else (prefixes.nowhere, 0)
-        scope = scope if bits is not None else 0
-        if which < 0:  # an address that says nothing about a place (semantics C6)
-            which, scope = prefixes.nowhere, 0
-    mask = brain.table.steerings[index].sticky
-    if bits is not None and mask is not None:  # a sticky ring is drawn by the client's prefix (semantics C2)
-        scope = max(scope, mask[family_of_client == 6])
+    which, scope = _audience(brain, index, qtype.upper(), network)
     family: model.Family = {"A": "ipv4", "AAAA": "ipv6"}.get(qtype.upper(), "cname")  # type: ignore[assignment]
-    decision = brain.decide(policy, by_policy.audiences[which], family, now, _assumed(brain, policy, assume, now))
+    decision = brain.decide(
+        policy, brain.partition.by_policy[index].audiences[which], family, now, _assumed(brain, policy, assume, now)
+    )
     return explain.explanation(
         decision, name=absolute, qtype=qtype.upper(), client=client, place=place, ecs_scope=scope
     ) | {"judged": brain.judged()}
 
 
-def _client(client: str) -> tuple[int, int, int | None]:
-    """Return (family, address, prefix length or None) of a client; an address alone has no prefix length."""
+def _network(client: str) -> Network | None:
+    """Return a client as a network; None for nobody in particular."""
     if not client:
-        return 4, 0, None
+        return None
     try:
-        network = ipaddress.ip_network(client, strict=False)
+        return ipaddress.ip_network(client, strict=False)
     except ValueError:
         raise errors.GtmError(f"{client!r} is neither an address nor a prefix") from None
-    return network.version, int(network.network_address), network.prefixlen
+
+
+def _audience(brain: brains.Brain, index: int, qtype: str, client: Network | None) -> tuple[int, int]:
+    """Return to which audience of a policy a client subnet belongs, and the scope that a worker answers it with.
+
+    An opt-out (C4), a network that says nothing of a place (C6) and a type that nobody gets (C3) have scope 0.
+    """
+    by_policy, steering = brain.partition.by_policy[index], brain.table.steerings[index]
+    which, scope = 0, 0
+    known = client is not None and client.prefixlen > 0
+    if by_policy.prefixes >= 0:
+        prefixes = brain.partition.prefixes[by_policy.prefixes]
+        which = prefixes.nowhere
+        if client is not None and known:
+            at, scope = audience.find(prefixes, client.version, int(client.network_address), client.prefixlen)
+            known, which = at >= 0, at if at >= 0 else which
+    elif client is not None:
+        known = known and not any(client.network_address in one for one in PLACELESS)
+    if client is not None and steering.sticky is not None:  # drawn by the client's prefix (C2)
+        scope = max(scope, steering.sticky[client.version == 6])
+    answered = {"A": steering.a, "AAAA": steering.aaaa}.get(qtype, steering.other)
+    return which, scope if known and answered else 0
 
 
 def _assumed(

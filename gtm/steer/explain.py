@@ -29,8 +29,8 @@ def explanation(
     """Return a decision in the shape of the interface contract (`explain`), with a few keys more.
 
     `answers` are the records of the reply in `slot` of the ring, or, without one, all records that may be answered
-    now, most answered first; `shares` says how often each stands first. `ecs_scope` is 0 where nothing is answered
-    (semantics C3).
+    now, most answered first; `shares` says how often each stands first. `ecs_scope` is what a worker answers with: it
+    comes from the configuration, and health does not change it (semantics C7).
     """
     replies = decision.replies
     return {
@@ -46,7 +46,7 @@ def explanation(
         "shares": _shares(decision),
         "sticky": list(decision.sticky) if decision.sticky else None,
         "ttl": decision.ttl_s,
-        "ecs_scope": ecs_scope if replies else 0,
+        "ecs_scope": ecs_scope,
         "rcode": RCODES[decision.rcode],
         "why": decision.why,
     }

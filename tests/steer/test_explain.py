@@ -73,13 +73,13 @@ def test_a_slot_shows_the_one_reply_that_it_holds() -> None:
 
 
 @pytest.mark.parametrize(("kind", "rcode"), [("nodata", "NOERROR"), ("servfail", "SERVFAIL")])
-def test_C3_no_records_have_scope_0_and_say_why(kind: str, rcode: str) -> None:
+def test_C7_no_records_keep_their_scope_and_say_why(kind: str, rcode: str) -> None:
     w = world.World()
     w.pool("eu", "a")
     w.down("a")
     decision = w.decide(policy("eu", when_all_down=model.LastResort(kind)))  # type: ignore[arg-type]
     found = explain.explanation(decision, name="x.", qtype="A", client="192.0.2.1", ecs_scope=24)
-    assert (found["answers"], found["ecs_scope"], found["rcode"]) == ([], 0, rcode)
+    assert (found["answers"], found["ecs_scope"], found["rcode"]) == ([], 24, rcode)
     assert f"  answers: no records, {rcode}" in explain.text(found)
     assert found["why"] == f"rule 1; last resort {kind}; eu failed: 0 of 1 up"
 
