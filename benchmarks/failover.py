@@ -30,7 +30,8 @@ CLIENTS = 16
 BOUND_S = 1.5
 # Asked this often by each client; it is the resolution of the figure.
 ASK_EVERY_S = 0.005
-QUESTION = b"\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04play\x04live\x07example\x03com\x00\x00\x01\x00\x01"
+HEADER = b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+PLAY = b"\x04play\x04live\x07example\x03com\x00"
 EDGE = """
 import http.server, sys
 class Edge(http.server.BaseHTTPRequestHandler):
@@ -96,14 +97,14 @@ def node(text: str, web: int) -> Iterator[tuple[str, int]]:
             process.wait(20)
 
 
-def wait_ready(web: int, process: subprocess.Popen[bytes]) -> tuple[str, int]:
+def wait_ready(web: int, process: subprocess.Popen[bytes], patience_s: float = 30) -> tuple[str, int]:
     """Wait until the node answers from a judged table; return where it answers DNS."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{web}/readyz", timeout=1):
                 pass
-            with urllib.request.urlopen(f"http://127.0.0.1:{web}/api/v1/status", timeout=1) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{web}/api/v1/status", timeout=30) as reply:
                 host, _, port = json.load(reply)["listen"]["dns"][0].rpartition(":")
                 return host, int(port)
         except OSError:
@@ -111,10 +112,9 @@ def wait_ready(web: int, process: subprocess.Popen[bytes]) -> tuple[str, int]:
     raise RuntimeError("the node did not become ready")
 
 
-def until_gone(server: tuple[str, int], dead: bytes, began: float) -> float:
+def until_gone(server: tuple[str, int], dead: bytes, began: float, name: bytes = PLAY) -> float:
     """Ask from many sockets until each has stopped getting `dead`; return how long after `began` the last one did."""
     clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(CLIENTS)]
-    last_bad = dict.fromkeys(clients, began)
     good_in_a_row = dict.fromkeys(clients, 0)
     first_good: dict[socket.socket, float] = {}
     for client in clients:
@@ -125,12 +125,12 @@ def until_gone(server: tuple[str, int], dead: bytes, began: float) -> float:
             if time.monotonic() - began > 30:
                 raise RuntimeError("the dead edge is still answered after 30 s")
             for client in clients:
-                client.send(os.urandom(2) + QUESTION[2:])
+                client.send(os.urandom(2) + HEADER + name + b"\x00\x01\x00\x01")
             time.sleep(ASK_EVERY_S)
             for client in select.select(clients, [], [], 0)[0]:
                 answer, now = client.recv(2048), time.monotonic()
                 if dead in answer:
-                    last_bad[client], good_in_a_row[client] = now, 0
+                    good_in_a_row[client] = 0
                     first_good.pop(client, None)
                 else:
                     first_good.setdefault(client, now)
