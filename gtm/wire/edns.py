@@ -8,7 +8,7 @@ from typing import NamedTuple
 OPT = 41
 # What passes every path unfragmented (DNS flag day 2020, RFC 9715 section 3): we advertise it and never pass it.
 MAX_UDP_BYTES = 1232
-MIN_UDP_BYTES = 512  # RFC 6891 section 6.2.3: smaller sizes are taken as this
+MIN_UDP_BYTES = 512  # RFC 1035 section 4.2.1; RFC 6891 section 6.2.3: smaller sizes are taken as this
 NSID, SUBNET, ERROR = 3, 8, 15
 DO = 0x8000  # RFC 3225
 MAX_ERROR_BYTES = 200  # of an error's text; it is one line for a person
