@@ -141,7 +141,7 @@ def change(server: tuple[str, int], web: int, edges: Edges, dead: str) -> float:
     last_s = failover.until_gone(server, packed, began, name=b"\x02n0\x04live\x07example\x03com\x00")
     with urllib.request.urlopen(f"http://127.0.0.1:{web}/api/v1/events?since={wall}", timeout=30) as reply:
         events = json.load(reply)["events"]
-    verdict = next(one["at"] for one in events if one["subject"] == "e0" and one["after"] == "down")
+    verdict = next(float(one["at"]) for one in events if one["subject"] == "e0" and one["after"] == "down")
     return last_s - (verdict - wall)
 
 
@@ -176,9 +176,7 @@ def main() -> None:
         )
         report("gtm check", time.monotonic() - began, "s", CHECK_S)
         began = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gtm.cli.main", "serve", "-c", str(path)], stderr=subprocess.DEVNULL, env=os.environ
-        )
+        process = subprocess.Popen([*command, "serve", "-c", str(path)], stderr=subprocess.DEVNULL, env=os.environ)
         try:
             server = failover.wait_ready(web, process, patience_s=60)
             report("start to ready", time.monotonic() - began, "s", READY_S)
