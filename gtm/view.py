@@ -140,10 +140,12 @@ def explain_name(
     """
     absolute = name.lower().rstrip(".") + "."
     names.wire(absolute)
-    records.type_number(qtype.upper())
+    kind = records.type_number(qtype.upper())
     network = _network(client)
     index = steered(brain, absolute)
-    if index is None:
+    entry = brain.table.names.get(names.key(absolute))
+    # A steered apex has SOA, NS and more beside its policy.
+    if index is None or (entry is not None and kind in entry.fixed):
         return _static(brain, absolute, qtype.upper(), client, place)
     policy = brain.snapshot.policies[index]
     which, scope = _audience(brain, index, qtype.upper(), network)
@@ -228,12 +230,12 @@ def _assumed(
 
 
 def _static(brain: brains.Brain, name: str, qtype: str, client: str, place: str) -> dict[str, Any]:
-    """Explain a name that is not steered by asking the table itself."""
+    """Explain what is not steered by asking the table itself."""
     found = lookup.find(brain.current_table(), name, qtype)
     return {
         "name": name, "type": qtype, "client": client, "place": place, "rule": None, "rung": None, "pool": None,
         "tried": [], "answers": list(found.answers), "ttl": found.ttl_s, "ecs_scope": 0, "rcode": found.rcode,
-        "why": "not a steered name", "judged": brain.judged(),
+        "why": "static, not steered", "judged": brain.judged(),
     }  # fmt: skip
 
 

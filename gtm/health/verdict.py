@@ -109,7 +109,8 @@ def explain(standing: standings.Standing, votes: Sequence[watches.Seen]) -> str:
     if standing.status == "down":
         return "; ".join(_reason(one, len(votes)) for one in bad)
     if standing.status == "unknown":
-        return "not judged yet"
+        silent = next((one for one in votes if one.state.stale), None)
+        return f"not judged yet: {_reason(silent, len(votes))}" if silent and silent.state.reason else "not judged yet"
     if bad:
         return "up, although " + "; ".join(_reason(one, len(votes)) for one in bad)
     if doubtful:

@@ -27,6 +27,14 @@ def test_A1_unknown_is_neither_up_nor_down() -> None:
     assert run.state("b") == "unknown"
 
 
+def test_A7_who_could_never_be_looked_at_says_what_is_in_the_way() -> None:
+    run = world.Run(TWO)
+    run.finds("a", None)
+    run.go(120.0)
+    assert (run.verdict("a").state, run.verdict("a").stale) == ("unknown", True)
+    assert run.verdict("a").why == "not judged yet: no socket"
+
+
 def test_A1_the_warm_up_ends_when_everything_was_looked_at() -> None:
     run = world.Run(TWO)
     assert not run.health.judged(run.now)

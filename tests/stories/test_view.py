@@ -57,6 +57,14 @@ def test_A6_an_assumption_reaches_what_depends_on_it() -> None:
     assert site["answers"] == ["192.0.2.12"]
 
 
+def test_what_stands_beside_a_policy_is_explained_as_static() -> None:
+    world = judged(config().replace("steer:\n", "steer:\n      '@': main\n"))
+    zone = PLAY.partition(".")[2]
+    soa = view.explain_name(world.brain, world.now, name=zone, qtype="SOA")
+    assert (soa["rule"], soa["rcode"], len(soa["answers"])) == (None, "NOERROR", 1)
+    assert view.explain_name(world.brain, world.now, name=zone)["pool"] == "main"
+
+
 @pytest.mark.parametrize("assumption", ["a1", "a1=sideways", "=down", "nobody=down"])
 def test_an_assumption_that_means_nothing_is_refused(assumption: str) -> None:
     world = judged()
