@@ -171,9 +171,8 @@ def main() -> None:
         path = folder / "gtm.yaml"
         path.write_text(configuration(wanted.names, wanted.policies, wanted.endpoints, edges.port, web))
         began = time.monotonic()
-        subprocess.run(
-            [sys.executable, "-m", "gtm.cli.main", "check", str(path)], check=True, stdout=subprocess.DEVNULL
-        )
+        command = [sys.executable, "-m", "gtm.cli.main"]
+        subprocess.run([*command, "check", str(path)], check=True, stdout=subprocess.DEVNULL)
         report("gtm check", time.monotonic() - began, "s", CHECK_S)
         began = time.monotonic()
         process = subprocess.Popen([*command, "serve", "-c", str(path)], stderr=subprocess.DEVNULL, env=os.environ)
