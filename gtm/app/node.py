@@ -104,6 +104,7 @@ class Node:
         self.happened("node", self.snapshot.node, "", "started", f"version {version}, {self.snapshot.digest[:12]}")
         self._say_troubles()
         self.feed(events.ConfigCame(self.snapshot, networks))
+        self.brain.orders = orders  # they were news when they were given
         self.feed(events.StoreChanged(orders))
 
     async def stop(self) -> None:

@@ -268,6 +268,8 @@ async def test_orders_outlive_a_restart_and_still_say_when_they_are_safe(tmp_pat
         assert (order["target"], order["why"]) == ("e1", "disk")
         assert order["safe_at"] == order["at"] + 30
         assert (await state(node, "e1"))["order"] == "drain"
+        happened = [row["kind"] for row in (await node.get("/api/v1/events"))["events"]]
+        assert (happened.count("order"), happened.count("node")) == (1, 3)  # started, stopped, started
 
 
 async def test_G5_a_corrupt_store_is_set_aside_and_said_and_a_locked_one_is_done_without(tmp_path: Path) -> None:
