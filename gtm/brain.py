@@ -17,7 +17,8 @@ from gtm.wire import compile as compiler
 
 # A storm of results is one swap: rings are made this long after the first change (house section 7b).
 GATHER_S = 0.02
-# Remembered health is written at most this often; it is worth five minutes (semantics A1).
+# All remembered health is written this often, so that it stays young (semantics A1: it is worth five minutes). What
+# has changed is written at once: a dead endpoint must not come back to life because this process died (section 6).
 REMEMBER_S = 5.0
 # Keys the sticky hash. A constant, so that every nameserver with the same pools gives a client the same member (B8)
 # and an edit elsewhere in the configuration moves nobody.
@@ -60,6 +61,7 @@ class Brain:
         self._dirty_at_s = 0.0
         self._first_bad_s = 0.0
         self._remember_at_s = 0.0
+        self._changed: set[str] = set()
         self._judged = False
 
     # --- the four verbs -------------------------------------------------------------------------------------------
@@ -94,9 +96,7 @@ class Brain:
         self._effects.extend(events.RunProbe(check) for check in self.health.due(now))
         if self._dirty and now >= self._dirty_at_s:
             self._refill(now)
-        if now >= self._remember_at_s and self._configured:
-            self._remember_at_s = now + REMEMBER_S
-            self._effects.append(events.Remember(self.remembered(now)))
+        self._write_down(now)
 
     # --- what others may ask --------------------------------------------------------------------------------------
 
@@ -229,6 +229,7 @@ class Brain:
                 continue
             if change.kind != "step":
                 self._announce(change)
+                self._changed |= change.endpoints
             if change.first_bad_s and change.after == "down":
                 self._first_bad_s = min(self._first_bad_s or change.first_bad_s, change.first_bad_s)
             self._touch(change.endpoints, change.name, now)
@@ -284,6 +285,16 @@ class Brain:
     def current_table(self) -> table.AnswerTable:
         """Return the whole table as it is now, with all the rings that have been swapped since it was made."""
         return replace(self.table, revision=self.revision, rings=tuple(self._rings))
+
+    def _write_down(self, now: float) -> None:
+        """Have all health remembered when it is time to, else what has changed since the last time."""
+        if now >= self._remember_at_s and self._configured:
+            self._remember_at_s = now + REMEMBER_S
+            self._effects.append(events.Remember(self.remembered(now)))
+        elif self._changed:
+            changed = {key: state for key, state in self.remembered(now).items() if key.endpoint in self._changed}
+            self._effects.append(events.Remember(changed))
+        self._changed = set()
 
     def _note_pools(self, pools: Mapping[str, model.Pool], now: float, before: Mapping[str, seen.Tried]) -> None:
         """Judge each pool by itself, and say when it fails or is usable again."""

@@ -30,20 +30,24 @@ async def control(path: str) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    reloads: set[asyncio.Task[None]] = set()
-
-    def reload() -> None:
-        task = loop.create_task(_reload(front, one))
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    one.on_reload = reload
+    asked = asyncio.Event()
+    one.on_reload = asked.set
+    reloads = loop.create_task(_reload_when(asked, front, one))
     served = await _serve_web(front, one)
     await stop.wait()
+    reloads.cancel()
     if served is not None:
         await served.close()
     await one.stop()
     return 0
+
+
+async def _reload_when(asked: asyncio.Event, front: desk.Desk, one: node.Node) -> None:
+    """Reload when asked. However often it is asked during one reload, one more follows: that one sees every edit."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        await _reload(front, one)
 
 
 async def _reload(front: desk.Desk, one: node.Node) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -26,15 +26,17 @@ class Namespace:
         self.logs = logs
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, what: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start a program; `what` names it, and its log."""
+    def start(
+        self, what: str, command: Sequence[str], environment: Mapping[str, str] = {}
+    ) -> subprocess.Popen[bytes]:
+        """Start a program; `what` names it, and its log. `environment` is added to next to nothing."""
         with (self.logs / f"{what}.log").open("ab") as log:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", self.name, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"PATH": SBIN, "LC_ALL": "C.UTF-8"},
+                env={"PATH": SBIN, "LC_ALL": "C.UTF-8", **environment},
             )
         self.running[what] = process
         return process
