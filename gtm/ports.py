@@ -36,11 +36,8 @@ class Prober(Protocol):
 class Store(Protocol):
     """What outlives the process. Every method may raise `StoreError`; callers go on without."""
 
-    set_aside: str
-    """Where a corrupt file went when this store was opened; empty when there was none."""
-
-    async def open(self) -> None:
-        """Make it ready. A corrupt file is set aside and a new one begun."""
+    async def open(self) -> str:
+        """Make it ready, or see that it is. Return where a corrupt file was set aside; nothing when there was none."""
 
     async def close(self) -> None:
         """Write what is pending and let go."""

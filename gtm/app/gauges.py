@@ -53,7 +53,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     }
     found["table_revision"] = {(): float(mind.revision)}
     found["geo_database_age_seconds"] = {(path,): wall - at for path, at in node.atlas.built_at().items()}
-    found["store_up"] = {(): float(node.store_works and not node.store_fell_back)}
+    found["store_up"] = {(): float(node.book.works)}
     found["guard_active"] = {(): float(mind.health.guard_tripped)}
     found["ready"] = {(): float(mind.judged() and node.answering())}
     found["build_info"] = {(__version__,): 1.0}

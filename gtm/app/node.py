@@ -16,11 +16,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from gtm import __version__ as version
-from gtm import brain, errors, events, model, probes, seen, table
-from gtm.app import geography, meter
+from gtm import brain, events, model, probes, seen, table
+from gtm.app import book, geography, meter
 from gtm.probes import runner
 from gtm.serve import links as linking
-from gtm.store import memory, open_store
+from gtm.store import open_store
 from gtm.wire import pack
 
 log = logging.getLogger("gtm")
@@ -32,8 +32,6 @@ HOLD_BACK_S = 15.0
 STATUS_S = 1.0
 # What an event ends in that somebody on duty wants to see.
 ALARMING = frozenset({"down", "failed", "tripped", "refused", "unusable", "fallback", "degraded", "last_resort"})
-# Events wait for the store in this queue; when it is stuck, the oldest go, and are counted.
-MOST_WAITING_EVENTS = 10_000
 
 
 class Node:
@@ -49,6 +47,9 @@ class Node:
         self.restarts: Mapping[str, int] = {}
         self.on_reload: Callable[[], None] = lambda: None
         self.store = open_store(snapshot.store)
+        self.book = book.Book(
+            self.store, snapshot.store, happened=self.happened, tell=self._tell, returned=self._store_returned
+        )
         self.atlas = geography.Atlas()
         self.runner = runner.Runner(probes.KINDS, vantage=snapshot.node, deliver=self.delivered)
         self.brain: brain.Brain
@@ -57,15 +58,10 @@ class Node:
         self.probe_times: dict[str, meter.Meter] = collections.defaultdict(meter.Meter)
         self.measures: dict[model.CheckKey, dict[str, model.Value]] = {}
         self.failovers = meter.Meter()
-        self.store_works = True
-        self.store_fell_back = False
         self.config_accepted, self.config_at = True, time.time()
         self.config_trouble = ""
-        self.lost_events = 0
         self.listeners: set[Callable[[events.Event], None]] = set()
         self.stopping = asyncio.Event()
-        self._events: collections.deque[events.Event] = collections.deque(maxlen=MOST_WAITING_EVENTS)
-        self._news = asyncio.Event()
         self._moved = asyncio.Event()
         self._published = 0
         self._falls: collections.deque[tuple[int, float]] = collections.deque(maxlen=1000)
@@ -87,7 +83,7 @@ class Node:
             rate_limit=dns.rate_limit,
         )
         log.info("DNS on %s", ", ".join(str(model.Listen(host, port)) for host, port in self.bound.listen))
-        remembered, orders = await self._recall()
+        remembered, orders = await self.book.recall()
         self.atlas = geography.Atlas.open(self.snapshot)
         networks = await asyncio.to_thread(self.atlas.networks, self.snapshot)
         now, wall = time.monotonic(), time.time()
@@ -100,7 +96,7 @@ class Node:
         )
         if self.bound.revision:
             self._holding_back_until = now + HOLD_BACK_S
-        self._spawn(self._keep_events())
+        self._spawn(self.book.run())
         self.happened("node", self.snapshot.node, "", "started", f"version {version}, {self.snapshot.digest[:12]}")
         self._say_troubles()
         self.feed(events.ConfigCame(self.snapshot, networks))
@@ -115,29 +111,11 @@ class Node:
                 timer.cancel()
         await self.runner.close()
         self.happened("node", self.snapshot.node, "started", "stopped", "asked to")
-        try:
-            await self.store.remember(self.brain.remembered(time.monotonic()))
-        except errors.StoreError as error:
-            log.error("health could not be kept for the next start: %s", error)
-        self._news.set()
+        await self.book.remember(self.brain.remembered(time.monotonic()))
+        self.book.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
         self.link.close()
-
-    async def _recall(self) -> tuple[brain.Remembered, tuple[seen.Override, ...]]:
-        try:
-            await self.store.open()
-            if aside := self.store.set_aside:
-                log.error("the store was corrupt: nothing is remembered, and its orders are not in force")
-                self.happened("store", self.snapshot.store, "corrupt", "begun anew", f"the old file is now {aside}")
-            return await self.store.health(), await self.store.orders()
-        except errors.StoreError as error:
-            # Answering does not need the store (semantics G5): go on in memory, and say so loudly.
-            log.error("the store cannot be used, nothing will be remembered: %s", error)
-            self.store, self.store_fell_back = memory.MemoryStore(), True
-            await self.store.open()
-            self.happened("store", self.snapshot.store, "", "unusable", str(error))
-            return {}, ()
 
     # --- changes in ------------------------------------------------------------------------------------------------
 
@@ -160,6 +138,13 @@ class Node:
     async def orders_changed(self, released: tuple[str, ...] = ()) -> None:
         """Give the brain the orders as the store has them."""
         self.feed(events.StoreChanged(await self.store.orders(), released))
+
+    async def _store_returned(self, begun_anew: bool) -> None:
+        """Take the orders of a store that can be used again, or give a new one those that are in force."""
+        if begun_anew:
+            for order in self.brain.orders:
+                await self.store.put_order(order)
+        await self.orders_changed()
 
     async def take(self, snapshot: model.Snapshot) -> None:
         """Put an accepted configuration in force."""
@@ -199,7 +184,7 @@ class Node:
                 case events.Emit(event):
                     self._emit(event)
                 case events.Remember(states):
-                    self._spawn(self._remember(states))
+                    self._spawn(self.book.remember(states))
         self._moved.set()
         if self._timer is not None:
             self._timer.cancel()
@@ -259,37 +244,11 @@ class Node:
         level = logging.WARNING if event.after in ALARMING else logging.INFO
         log.log(level, "%s %s: %s -> %s (%s)", event.kind, event.subject, event.before, event.after, event.cause)
         self.counts["events"][(event.kind,)] += 1
-        if len(self._events) == MOST_WAITING_EVENTS:
-            self.lost_events += 1
-        self._events.append(event)
-        self._news.set()
+        self.book.write(event)
 
-    async def _keep_events(self) -> None:
-        """Write events as they come, and pass them on with their ids."""
-        while not (self.stopping.is_set() and not self._events):
-            await self._news.wait()
-            self._news.clear()
-            batch = list(self._events)
-            self._events.clear()
-            if not batch:
-                continue
-            kept: tuple[events.Event, ...] = tuple(batch)
-            try:
-                kept = await self.store.append(batch)
-                self.store_works = True
-            except errors.StoreError as error:
-                self.store_works = False
-                self.lost_events += len(batch)
-                log.error("%d events could not be kept: %s", len(batch), error)
-            for event in kept:
-                for tell in tuple(self.listeners):
-                    tell(event)
-
-    async def _remember(self, states: brain.Remembered) -> None:
-        try:
-            await self.store.remember(states)
-        except errors.StoreError as error:
-            log.error("health could not be remembered: %s", error)
+    def _tell(self, event: events.Event) -> None:
+        for tell in tuple(self.listeners):
+            tell(event)
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(job)

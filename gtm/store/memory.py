@@ -21,10 +21,10 @@ class MemoryStore:
         self._orders: dict[str, seen.Override] = {}
         self._events: deque[events.Event] = deque(maxlen=max_events)
         self._last_id = 0
-        self.set_aside = ""  # there is no file that could be corrupt
 
-    async def open(self) -> None:
+    async def open(self) -> str:
         """There is nothing to make ready."""
+        return ""
 
     async def close(self) -> None:
         """There is nothing to let go."""

@@ -45,6 +45,8 @@ MIGRATIONS = (
 )
 # Only these say that the file itself is broken; a full disk or a lock says nothing of the kind.
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# After these the connection is given up, and the next `open` looks at the file anew.
+_UNFIT = _BROKEN | {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
 class SqliteStore:
@@ -61,7 +63,6 @@ class SqliteStore:
         self._thread = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="gtm-store")
         self._pending = 0
         self._open: sqlite3.Connection | None = None
-        self.set_aside = ""  # where a corrupt file went when this store was opened
 
     # --- the thread and its door ---------------------------------------------------------------------------------
 
@@ -71,7 +72,7 @@ class SqliteStore:
             raise errors.StoreError(f"{self._path}: {MAX_PENDING} calls are waiting for the disk already")
         self._pending += 1
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            future = asyncio.get_running_loop().run_in_executor(self._thread, self._attempt, work)
             return await asyncio.wait_for(future, self._wait_s)
         except TimeoutError:
             raise errors.StoreError(f"{self._path}: no answer from the disk within {self._wait_s:g} s") from None
@@ -80,6 +81,14 @@ class SqliteStore:
             raise errors.StoreError(f"{self._path}: {wrong}") from wrong
         finally:
             self._pending -= 1
+
+    def _attempt(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except sqlite3.Error as wrong:
+            if _code(wrong) in _UNFIT:
+                self._end()
+            raise
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` as one transaction: all of it or nothing."""
@@ -100,9 +109,9 @@ class SqliteStore:
             raise errors.StoreError(f"{self._path}: the store is not open")
         return self._open
 
-    async def open(self) -> None:
-        """See `ports.Store`. The corrupt file's new name is in `set_aside`."""
-        await self._run(self._begin)
+    async def open(self) -> str:
+        """See `ports.Store`."""
+        return await self._run(self._begin)
 
     async def close(self) -> None:
         """See `ports.Store`."""
@@ -111,24 +120,26 @@ class SqliteStore:
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self) -> None:
-        if self._open is not None:
-            return
-        try:
-            self._open = _connect(self._path)
-        except sqlite3.DatabaseError as wrong:
-            if getattr(wrong, "sqlite_errorcode", 0) & 0xFF not in _BROKEN:
-                raise
-            self._set_aside()
-            self._open = _connect(self._path)
+    def _begin(self) -> str:
+        aside = ""
+        if self._open is None:
+            try:
+                self._open = _connect(self._path)
+            except sqlite3.DatabaseError as wrong:
+                if _code(wrong) not in _BROKEN:
+                    raise
+                aside = self._set_aside()
+                self._open = _connect(self._path)
+        return aside
 
-    def _set_aside(self) -> None:
-        """Rename the file and what belongs to it, so that somebody may look at them later."""
+    def _set_aside(self) -> str:
+        """Rename the file and what belongs to it, so that somebody may look at them later; return its new name."""
         stamp = datetime.datetime.fromtimestamp(self._now(), datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        self.set_aside = f"{self._path}.corrupt-{stamp}"
+        aside = f"{self._path}.corrupt-{stamp}"
         for tail in ("", "-wal", "-shm"):
             if os.path.exists(self._path + tail):
-                os.replace(self._path + tail, self.set_aside + tail)
+                os.replace(self._path + tail, aside + tail)
+        return aside
 
     def _end(self) -> None:
         if self._open is not None:
@@ -209,6 +220,11 @@ class SqliteStore:
             (after_id, since, max(0, limit)),
         )
         return tuple(events.Event(*row) for row in reversed(rows))
+
+
+def _code(wrong: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; 0 where an error has none."""
+    return int(getattr(wrong, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _connect(path: str) -> sqlite3.Connection:

@@ -26,9 +26,7 @@ class Namespace:
         self.logs = logs
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(
-        self, what: str, command: Sequence[str], environment: Mapping[str, str] = {}
-    ) -> subprocess.Popen[bytes]:
+    def start(self, what: str, command: Sequence[str], environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
         """Start a program; `what` names it, and its log. `environment` is added to next to nothing."""
         with (self.logs / f"{what}.log").open("ab") as log:
             process = subprocess.Popen(

@@ -7,6 +7,7 @@ writes REPORT. It is a process of its own, so that nothing that a test does make
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import selectors
@@ -57,7 +58,7 @@ class Heard(NamedTuple):
     def silence_s(self) -> float:
         """The longest time between two answers, whatever was asked."""
         came = sorted(one.got_s for one in self.asked if one.got_s)
-        return max(later - sooner for sooner, later in zip(came, came[1:], strict=False))
+        return max(later - sooner for sooner, later in itertools.pairwise(came))
 
     def later_than(self, limit_s: float) -> list[float]:
         """Return when the questions were sent whose answers took longer than this."""
@@ -93,7 +94,7 @@ class Heard(NamedTuple):
 def read(report: Path) -> Heard:
     """Return what a stream wrote."""
     told = json.loads(report.read_text())
-    return Heard([Asked(*one[:4], tuple(one[4])) for one in told["asked"]], told["strange"])
+    return Heard([Asked(*one)._replace(answers=tuple(one[-1])) for one in told["asked"]], told["strange"])
 
 
 class Asker:

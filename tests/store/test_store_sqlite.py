@@ -24,9 +24,10 @@ def names(directory: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def opened(path: Path, **more: float) -> AsyncIterator[sqlite.SqliteStore]:
+async def opened(path: Path, aside: str | None = None, **more: float) -> AsyncIterator[sqlite.SqliteStore]:
     store = sqlite.SqliteStore(str(path), now=lambda: NOW, **more)  # type: ignore[arg-type]
-    await store.open()
+    where = await store.open()
+    assert aside is None or where == aside
     try:
         yield store
     finally:
@@ -42,7 +43,7 @@ async def test_everything_survives_a_restart(tmp_path: Path) -> None:
         assert await store.health() == {CHECK: ("down", NOW, "refused")}
         assert await store.orders() == (ORDER,)
         assert await store.events() == kept
-        assert store.set_aside == ""
+    assert names(tmp_path) == ["gtm.db"]
 
 
 async def test_ids_go_on_growing_after_everything_was_pruned(tmp_path: Path) -> None:
@@ -58,8 +59,8 @@ async def test_ids_go_on_growing_after_everything_was_pruned(tmp_path: Path) -> 
 async def test_a_corrupt_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "gtm.db"
     path.write_bytes(content)
-    async with opened(path) as store:
-        assert store.set_aside == f"{path}.corrupt-20231114T221320Z"
+    async with opened(path, aside=f"{path}.corrupt-20231114T221320Z") as store:
+        assert await store.open() == "", "it is open"
         await store.put_order(ORDER)
         assert await store.orders() == (ORDER,)
     assert names(tmp_path) == ["gtm.db", "gtm.db.corrupt-20231114T221320Z"]
@@ -74,8 +75,21 @@ async def test_a_file_with_a_broken_page_is_set_aside(tmp_path: Path) -> None:
     content[3 * 4096 : 8 * 4096] = b"\xa5" * (5 * 4096)
     path.write_bytes(content)
     async with opened(path) as store:
-        assert store.set_aside
         assert await store.events() == ()
+    assert names(tmp_path) == ["gtm.db", "gtm.db.corrupt-20231114T221320Z"]
+
+
+async def test_a_file_that_breaks_while_it_is_open_is_looked_at_anew(tmp_path: Path) -> None:
+    path = tmp_path / "gtm.db"
+    async with opened(path) as store:
+        await store.append([events.Event(NOW, "node", "x" * 500, "", "", "")] * 8000)  # more than SQLite's cache holds
+    async with opened(path) as store:
+        path.write_bytes(b"\xa5" * path.stat().st_size)
+        with pytest.raises(errors.StoreError):
+            await store.events(limit=8000)
+        assert await store.open() == f"{path}.corrupt-20231114T221320Z"
+        await store.put_order(ORDER)
+        assert await store.orders() == (ORDER,)
 
 
 async def test_a_file_of_a_newer_gtm_is_left_alone(tmp_path: Path) -> None:

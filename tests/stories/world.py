@@ -44,6 +44,7 @@ class World:
         self.sick: dict[object, str] = {}
         self.blind: set[str] = set()
         self.log: list[events.Event] = []
+        self.kept: dict[model.CheckKey, tuple[model.Status, float, str]] = {}  # as a store would hold it
         self.probed: list[tuple[float, str]] = []
         self._results: list[tuple[float, int, seen.ProbeResult]] = []
         self._tick = itertools.count()
@@ -108,6 +109,8 @@ class World:
                     assert self.responder.update(*pack.unpack_rings(pack.pack_rings(revision, rings)))
                 case events.Emit(event):
                     self.log.append(event)
+                case events.Remember(states):
+                    self.kept |= states
 
     def _look(self, key: model.CheckKey) -> seen.ProbeResult:
         at = self.now + self.took_s

@@ -1,0 +1,111 @@
+"""What happened and what is known of health in, both kept in a store that may fail and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import Awaitable, Callable
+
+from gtm import brain, errors, events, ports, seen
+
+# Events wait for the store in this queue; when it is stuck for long, the oldest go, and are counted.
+MOST_WAITING_EVENTS = 10_000
+
+Happened = Callable[[events.EventKind, str, str, str, str], None]
+
+
+class Book:
+    """One node's store in use. Nothing here raises `StoreError`: trouble is said once, and its end too.
+
+    `tell` gets every event, with its id when it could be kept. `returned(begun_anew)` is awaited when the store works
+    again after a failure; `begun_anew` says that it has lost what was in it.
+    """
+
+    def __init__(
+        self,
+        store: ports.Store,
+        url: str,
+        *,
+        happened: Happened,
+        tell: Callable[[events.Event], None],
+        returned: Callable[[bool], Awaitable[None]],
+    ) -> None:
+        self.works = True
+        self.lost_events = 0
+        self._store, self._url = store, url
+        self._happened, self._tell, self._returned = happened, tell, returned
+        self._events: collections.deque[events.Event] = collections.deque()
+        self._told = 0  # how many of the events that wait have been told already
+        self._news = asyncio.Event()
+        self._closing = False
+
+    async def recall(self) -> tuple[brain.Remembered, tuple[seen.Override, ...]]:
+        """Open the store and return the health and the orders in it; nothing when it cannot be used."""
+        try:
+            self._opened(await self._store.open())
+            return await self._store.health(), await self._store.orders()
+        except errors.StoreError as error:
+            self._failed(error)
+            return {}, ()
+
+    async def remember(self, states: brain.Remembered) -> None:
+        """Keep health for the next start. This comes every few seconds, so here it is seen that the store is back."""
+        try:
+            aside = await self._store.open()
+            await self._store.remember(states)
+            if not self.works:
+                await self._returned(bool(aside))
+        except errors.StoreError as error:
+            self._failed(error)
+            return
+        self._opened(aside)
+        if not self.works:
+            self.works = True
+            self._happened("store", self._url, "unusable", "usable", "it can be written again")
+        if self._events:
+            self._news.set()
+
+    def write(self, event: events.Event) -> None:
+        """Keep an event, now or when the store can; it is told either way."""
+        self._events.append(event)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Keep and tell events as they come, until `close`."""
+        while not self._closing:
+            await self._news.wait()
+            self._news.clear()
+            batch, self._events = self._events, collections.deque()
+            if batch:
+                await self._keep(list(batch))
+
+    def close(self) -> None:
+        """Let `run` end after one more look at what waits."""
+        self._closing = True
+        self._news.set()
+
+    async def _keep(self, batch: list[events.Event]) -> None:
+        told = self._told
+        try:
+            kept = await self._store.append(batch)
+            self._told = 0
+        except errors.StoreError as error:
+            kept = tuple(batch)
+            lost = max(0, len(batch) - MOST_WAITING_EVENTS)
+            self.lost_events += lost
+            self._events.extendleft(reversed(batch[lost:]))
+            self._told = len(batch) - lost
+            self._failed(error)
+        for event in kept[told:]:
+            self._tell(event)
+
+    def _opened(self, aside: str) -> None:
+        if aside:
+            self._happened("store", self._url, "corrupt", "begun anew", f"the old file is now {aside}")
+
+    def _failed(self, error: errors.StoreError) -> None:
+        """Say the first of a row of failures. Answering does not need the store (semantics G5, F5)."""
+        if self.works:
+            self.works = False
+            why = f"{error}; no order can be given, and nothing is remembered until it works"
+            self._happened("store", self._url, "", "unusable", why)
