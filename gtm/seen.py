@@ -20,7 +20,8 @@ class ProbeResult:
 
     `ok` True: it got far enough for its conditions to be judged on `measures`; False: it failed, and `reason` says
     how; None: it could not run, which says nothing about the endpoint (semantics A7). `valid_for_s` is for pushed
-    results: how long the news holds.
+    results: how long the news holds. `cut_off`: it could not run because this machine has no way to the endpoint's
+    network, which the guard counts (A9).
     """
 
     check: model.CheckKey
@@ -31,6 +32,7 @@ class ProbeResult:
     took_ms: float = 0.0
     measures: Mapping[str, model.Value] = field(default_factory=dict)
     valid_for_s: float = 0.0
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

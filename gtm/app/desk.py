@@ -105,8 +105,7 @@ class Desk:
 
     async def orders(self) -> Sequence[desk.OrderView]:
         """Return the orders in force."""
-        now = time.time()
-        return [self._shown(order) for order in self.node.brain.orders if not order.until or order.until > now]
+        return [self._shown(order) for order in self.node.in_force()]
 
     def _shown(self, order: seen.Override) -> desk.OrderView:
         covered = tuple(sorted(targets.matching(order.target, self.node.snapshot)))
@@ -134,8 +133,7 @@ class Desk:
 
     async def drop_order(self, which: str, by: str) -> desk.Released:
         """Release an order by id, or all orders and latches of a target."""
-        in_force = await self.node.store.orders()
-        matched = tuple(order.id for order in in_force if which in {order.id, order.target})
+        matched = tuple(order.id for order in self.node.in_force() if which in {order.id, order.target})
         for order_id in matched:
             await self.node.store.drop_order(order_id)
             self._safe_at.pop(order_id, None)
@@ -144,7 +142,7 @@ class Desk:
             raise desk.Refused("no-match", f"{which!r} is no order and matches no endpoint", "see `gtm orders`")
         if covered:
             self.node.happened("order", which, "", "released", f"by {by}")
-        await self.node.orders_changed(released=(which,) if covered else ())
+        await self.node.orders_changed(released=(which,) if covered else (), dropped=matched)
         await self.node.settled(CONFIRM_S)
         return desk.Released(matched, tuple(sorted(covered)))
 

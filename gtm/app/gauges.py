@@ -46,7 +46,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     found["failover_seconds"] = {(): node.failovers.histogram()}
     found["config_reload_success"] = {(): float(node.config_accepted)}
     found["config_last_reload_timestamp_seconds"] = {(): node.config_at}
-    found["orders_active"] = {(): float(sum(1 for one in mind.orders if not one.until or one.until > wall))}
+    found["orders_active"] = {(): float(len(node.in_force()))}
     found["worker_restarts_total"] = {(): float(node.restarts.get("worker", 0))}
     found["worker_alive"] = {
         (str(at),): float(pid > 0) for at, pid in enumerate(pid for role, pid in node.processes if role == "worker")

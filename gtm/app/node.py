@@ -135,14 +135,24 @@ class Node:
         self.measures[result.check] = dict(result.measures)
         self.feed(events.ProbeCame(result))
 
-    async def orders_changed(self, released: tuple[str, ...] = ()) -> None:
-        """Give the brain the orders as the store has them."""
-        self.feed(events.StoreChanged(await self.store.orders(), released))
+    def in_force(self) -> tuple[seen.Override, ...]:
+        """Return the orders that have neither run out nor been released, by the monotonic clock."""
+        return self.brain.health.in_force(time.monotonic())
+
+    async def orders_changed(self, released: tuple[str, ...] = (), dropped: tuple[str, ...] = ()) -> None:
+        """Give the brain the orders as the store has them; `dropped` are the ids of those that were released.
+
+        The store goes by the wall clock: an order that has run out only because that clock jumped stays (G4).
+        """
+        stored, wall = await self.store.orders(), time.time()
+        known = {order.id for order in stored}.union(dropped)
+        kept = [order for order in self.in_force() if order.id not in known and 0 < order.until <= wall]
+        self.feed(events.StoreChanged((*stored, *kept), released))
 
     async def _store_returned(self, begun_anew: bool) -> None:
         """Take the orders of a store that can be used again, or give a new one those that are in force."""
         if begun_anew:
-            for order in self.brain.orders:
+            for order in self.in_force():
                 await self.store.put_order(order)
         await self.orders_changed()
 

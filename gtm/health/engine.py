@@ -186,15 +186,17 @@ class Health:
             watch.ignore_next = False
             self._schedule.done(key, True, now, self._dice)
             return []
-        before, measured = watch.state, watch.measured
+        before, measured, in_sight = watch.state, watch.measured, watch.in_sight
         ok, reason = judge.judge(watch.profile, result)
-        self._watches.take(watch, ok, reason, result.valid_for_s, now)
+        self._watches.take(watch, ok, reason, result, now)
         self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)
         happened: list[Transition] = []
         if before.status == "down" and watch.state.status == "up" and not self._guard.tripped:
             happened += self._returned(key, watch, now)
         if watch.measured != measured:
             happened += self._moved(key, measured, now)
+        elif watch.in_sight != in_sight:
+            happened += self._settle({key.endpoint}, now)
         if hysteresis.hurried(before) != hysteresis.hurried(watch.state):
             happened.append(self._doubt(key, watch))
         if before.stale != watch.state.stale:
@@ -243,6 +245,10 @@ class Health:
         """Whether this node distrusts its own eyes at present (A9)."""
         return self._guard.tripped
 
+    def in_force(self, now: float) -> tuple[seen.Override, ...]:
+        """Return the orders that have neither run out nor been released."""
+        return self._orders.in_force(now)
+
     def states(self) -> Mapping[model.CheckKey, seen.HealthState]:
         """Return what is measured, by check."""
         return {key: watch.state for key, watch in self._watches.items()}
@@ -258,7 +264,7 @@ class Health:
     # --- statuses -------------------------------------------------------------------------------------------------
 
     def _alive(self, endpoint: str) -> bool:
-        return self._standings.alive(endpoint, lambda key: self._watches[key].measured)
+        return self._standings.alive(endpoint, lambda key: self._watches[key].in_sight)
 
     def _status(self, key: model.CheckKey) -> model.Status:
         """Return the status that counts: the guard's where it holds one (A9), else what is measured."""

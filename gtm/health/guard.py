@@ -28,13 +28,13 @@ class Guard:
         self.held: dict[model.CheckKey, model.Status] = {}
         self.settles_at_s: float | None = None
         self._run: dict[model.CheckKey, model.Status] = {}
-        self._last_fall_s = float("-inf")
+        self._last_fall_s = self._run_ends_s = float("-inf")
 
     def fell(self, key: model.CheckKey, before: model.Status, now: float, gap_s: float) -> None:
         """Note a fall. Falls more than `gap_s` apart are different runs: one cut shows everywhere within that time."""
         if now - self._last_fall_s > gap_s:
             self._run = {}
-        self._last_fall_s = now
+        self._last_fall_s, self._run_ends_s = now, now + gap_s
         before = self._run.setdefault(key, before)
         if self.tripped:
             self.held.setdefault(key, before)
@@ -71,7 +71,8 @@ class Guard:
         elif self.alive / len(self.checked) < min_alive:
             self.settles_at_s = None
             if not self.tripped:
-                self.tripped, self.held = True, dict(self._run)
+                # What fell long before belongs to no cut: it stays as it is measured.
+                self.tripped, self.held = True, dict(self._run) if now <= self._run_ends_s else {}
         elif self.tripped and self.settles_at_s is None:
             self.settles_at_s = now + SETTLE_ROUNDS * settle_s
 

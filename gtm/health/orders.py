@@ -90,21 +90,33 @@ def differing(before: Mapping[str, Ordered], after: Mapping[str, Ordered]) -> se
 
 
 class Orders:
-    """All orders that are in force. Times are monotonic seconds: `until` is turned into one when an order comes in."""
+    """All orders that are in force. Times are monotonic seconds: `until` is turned into one when an order comes in.
+
+    From then on the wall clock has no say in it, however often the same order comes again (G4).
+    """
 
     def __init__(self) -> None:
         self._overrides: list[seen.Override] = []
-        self._wall_offset_s = 0.0
+        self._ends_s: dict[tuple[str, float], float] = {}
+        self._over: set[tuple[str, float]] = set()
         self._laid: Mapping[str, Ordered] = {}
 
     def put(self, overrides: Iterable[seen.Override], wall_offset_s: float) -> None:
         """Take all orders; `lay` brings them into force."""
-        self._overrides, self._wall_offset_s = list(overrides), wall_offset_s
+        came = {(one.id, one.until): one for one in overrides}
+        ends_s = {key: key[1] - wall_offset_s if key[1] else math.inf for key in came}
+        self._ends_s = ends_s | {key: end_s for key, end_s in self._ends_s.items() if key in came}
+        self._over &= came.keys()
+        self._overrides = [one for key, one in came.items() if key not in self._over]
 
     def lay(self, snapshot: model.Snapshot, now: float) -> set[str]:
         """Lay the orders that have not run out over the endpoints; return those for which that makes a difference."""
-        before, self._laid = self._laid, lay([one for one in self._overrides if self._end_s(one) > now], snapshot)
+        before, self._laid = self._laid, lay(self.in_force(now), snapshot)
         return differing(before, self._laid)
+
+    def in_force(self, now: float) -> tuple[seen.Override, ...]:
+        """Return the orders that have not run out."""
+        return tuple(one for one in self._overrides if self._end_s(one) > now)
 
     def of(self, endpoint: str) -> Ordered:
         """Return what is ordered of an endpoint."""
@@ -128,8 +140,9 @@ class Orders:
     def expire(self, now: float) -> list[seen.Override]:
         """Drop the orders whose time has passed and return them; `lay` lifts them (F4)."""
         gone = [one for one in self._overrides if self._end_s(one) <= now]
-        self._overrides = [one for one in self._overrides if self._end_s(one) > now]
+        self._over.update((one.id, one.until) for one in gone)
+        self._overrides = list(self.in_force(now))
         return gone
 
     def _end_s(self, order: seen.Override) -> float:
-        return order.until - self._wall_offset_s if order.until else math.inf
+        return self._ends_s[order.id, order.until]

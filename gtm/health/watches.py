@@ -16,6 +16,8 @@ STALE_INTERVALS = 10  # semantics A7
 class Watch:
     """One check under watch. `limit_s` is when its silence becomes too long, `expired` that it has.
 
+    `cut_offs` are the probes in a row that had no way to the endpoint's network.
+
     `ignore_next` says that a probe of what the check was before a reload is still out.
     """
 
@@ -24,6 +26,7 @@ class Watch:
     limit_s: float
     expired: bool = False
     ignore_next: bool = False
+    cut_offs: int = 0
 
     @property
     def profile(self) -> model.Profile:
@@ -36,6 +39,11 @@ class Watch:
         if self.expired and self.profile.on_stale != "keep":
             return self.profile.on_stale
         return self.state.status
+
+    @property
+    def in_sight(self) -> model.Status:
+        """What the guard counts: as measured, but down when as many probes as a fall takes found no way there (A9)."""
+        return "down" if self.cut_offs >= self.profile.fall else self.measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +96,14 @@ class Watches:
         """Yield all of them."""
         yield from self._watches.items()
 
-    def take(self, watch: Watch, ok: bool | None, reason: str, valid_for_s: float, now: float) -> None:
-        """Take one judged result; `valid_for_s` (0: ten intervals) is how long this news lasts."""
+    def take(self, watch: Watch, ok: bool | None, reason: str, result: seen.ProbeResult, now: float) -> None:
+        """Take one result and what was judged of it; its `valid_for_s` (0: ten intervals) is how long it lasts."""
         watch.state = hysteresis.step(watch.state, ok, reason, watch.profile, now)
+        watch.cut_offs = watch.cut_offs + 1 if result.cut_off else 0
         if ok is None:
             return
         watch.expired = False
-        watch.limit_s = now + (valid_for_s or STALE_INTERVALS * watch.profile.every_s)
+        watch.limit_s = now + (result.valid_for_s or STALE_INTERVALS * watch.profile.every_s)
         # An alarm that rings too early is set anew by `silent`: cheaper than a heap that grows with every result.
         rings_s = self._silences.at(watch.check.key)
         if rings_s is None or watch.limit_s < rings_s:

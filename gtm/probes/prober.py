@@ -38,6 +38,7 @@ OURS = frozenset(
         errno.ENETDOWN,
     }
 )
+NO_WAY = frozenset({errno.ENETUNREACH, errno.ENETDOWN})
 WORDS = {
     errno.ECONNREFUSED: "connection refused",
     errno.ECONNRESET: "connection reset",
@@ -64,9 +65,15 @@ class NotRun(errors.GtmError):
     """The probe could not run, which says nothing about the endpoint; the message says why."""
 
 
+class CutOff(NotRun):
+    """This machine has no way to the endpoint's network."""
+
+
 def blame(error: OSError) -> errors.GtmError:
     """Return `NotRun` when the error is this machine's own, else `Failed`, each in plain words."""
     reason = WORDS.get(error.errno or 0) or (os.strerror(error.errno).lower() if error.errno else str(error))
+    if error.errno in NO_WAY:
+        return CutOff(reason)
     return NotRun(reason) if error.errno in OURS else Failed(reason or type(error).__name__)
 
 
@@ -164,6 +171,7 @@ class Prober:
         timeout_s = check.profile.timeout_s
         trial = Trial(check, memory, self._defaults, self._monotonic, self._wall, started_s + timeout_s)
         ok: bool | None = False
+        cut_off = False
         try:
             async with asyncio.timeout(timeout_s):
                 reason = await self._look(trial)
@@ -176,6 +184,7 @@ class Prober:
         except (Failed, NotRun, OSError) as error:
             verdict = blame(error) if isinstance(error, OSError) else error
             ok, reason = None if isinstance(verdict, NotRun) else False, str(verdict)
+            cut_off = isinstance(verdict, CutOff)
         ended_s = self._monotonic()
         trial.measures[TIME_TOTAL.name] = ended_s - started_s
         return seen.ProbeResult(
@@ -186,4 +195,5 @@ class Prober:
             reason=reason,
             took_ms=(ended_s - started_s) * 1000,
             measures=trial.measures,
+            cut_off=cut_off,
         )

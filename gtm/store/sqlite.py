@@ -178,20 +178,19 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-            db.execute("DELETE FROM orders WHERE until != 0 AND until <= ?", (self._now(),))
+            oldest = self._now() - bounds.MAX_EVENT_AGE_S  # not at once: it may be the clock that is wrong
+            db.execute("DELETE FROM orders WHERE until != 0 AND until <= ?", (oldest,))
 
         await self._write(work)
 
     async def drop_order(self, order_id: str) -> bool:
         """See `ports.Store`."""
-        return await self._write(
-            lambda db: (
-                db.execute(
-                    "DELETE FROM orders WHERE id = ? AND (until = 0 OR until > ?)", (order_id, self._now())
-                ).rowcount
-                > 0
-            )
-        )
+
+        def work(db: sqlite3.Connection) -> bool:
+            gone = db.execute("DELETE FROM orders WHERE id = ? RETURNING until", (order_id,)).fetchone()
+            return gone is not None and (not gone[0] or gone[0] > self._now())
+
+        return await self._write(work)
 
     async def append(self, happened: Sequence[events.Event]) -> tuple[events.Event, ...]:
         """See `ports.Store`."""

@@ -153,3 +153,36 @@ def test_A9_a_broken_resolver_that_makes_everything_stale_is_a_cut_too() -> None
     run.go(100.0)
     assert run.health.guard_tripped
     assert alive(run) == set(NAMES)
+
+
+def test_A9_a_node_without_a_way_out_says_so_and_keeps_every_verdict() -> None:
+    run = world.Run(TEN)
+    cut(run, "e0")
+    run.go(60.0)
+    cut(run, ok="cut off")
+    heard = run.go(60.0)
+    assert run.health.guard_tripped
+    assert [one.after for one in heard if one.kind in {"guard", "endpoint"}] == ["tripped"]
+    assert alive(run) == set(NAMES[1:])
+    cut(run, ok=True)
+    heard = run.go(60.0)
+    assert not run.health.guard_tripped
+    assert [one.after for one in heard if one.kind == "guard"] == ["clear"]
+    assert alive(run) == set(NAMES)
+
+
+def test_A9_probes_that_cannot_run_for_another_reason_trip_nothing() -> None:
+    run = world.Run(TEN)
+    run.go(20.0)
+    cut(run, ok=None)
+    run.go(120.0)
+    assert not run.health.guard_tripped
+    assert alive(run) == set(NAMES)
+
+
+def test_A9_one_probe_without_a_way_out_trips_nothing() -> None:
+    run = world.Run(TEN)
+    run.go(20.0)
+    for key in run.snapshot.checks:
+        run.result(key, "cut off")
+    assert not run.health.guard_tripped

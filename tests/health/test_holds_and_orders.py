@@ -305,3 +305,19 @@ def test_B10_the_wake_ups_are_where_the_verdict_changes(returned: float, slow: f
         now, seen_changes = at, seen_changes + 1
     assert look(now) == (False, 1.0)
     assert seen_changes <= 10
+
+
+def test_G4_an_order_keeps_its_length_when_the_wall_clock_jumps_and_it_is_given_again() -> None:
+    run = start()
+    until = run.now + world.WALL_S + 30.0
+    one, other = world.order("drain", "fra-1", until=until), world.order("drain", "fra-2")
+    run.order(one)
+    for jump_s in (86400.0, -86400.0):
+        run.health.orders((one, other), run.now, world.WALL_S + jump_s)
+    run.go(29.0)
+    assert run.health.in_force(run.now) == (one, other)
+    run.go(2.0)
+    assert run.health.in_force(run.now) == (other,)
+    run.health.orders((one, other), run.now, world.WALL_S - 86400.0)
+    assert run.health.in_force(run.now) == (other,), "what has run out does not come back"
+    assert run.go(1.0) == []

@@ -81,7 +81,7 @@ class World:
 
 
 Answer = bool | None | str
-"""What a probe finds: good, bad at once, could not run; `"silent"` is bad after the time-out."""
+"""What a probe finds: good, bad at once, could not run; `"silent"`: bad after the time-out; `"cut off"`: no way."""
 
 
 class Run:
@@ -134,6 +134,8 @@ class Run:
         return heard
 
     def result(self, key: model.CheckKey, answer: Answer, **more: Any) -> list[engine.Transition]:
+        if answer == "cut off":
+            answer, more = None, {**more, "cut_off": True}
         ok = False if answer == "silent" else answer
         reason = {True: "", None: "no socket", False: "refused"}[ok]  # type: ignore[index]
         result = seen.ProbeResult(key, "ns1", self.now, ok, "timed out" if answer == "silent" else reason, **more)  # type: ignore[arg-type]

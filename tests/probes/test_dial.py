@@ -121,7 +121,7 @@ async def test_A7_a_silent_resolver_is_no_failure_of_the_endpoint(monkeypatch: p
 
 @pytest.mark.parametrize(
     "number",
-    [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EACCES, errno.EPERM, errno.ENETUNREACH, errno.EADDRNOTAVAIL],
+    [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EACCES, errno.EPERM, *prober.NO_WAY, errno.EADDRNOTAVAIL],
 )
 async def test_A7_what_this_machine_lacks_is_no_failure_of_the_endpoint(
     monkeypatch: pytest.MonkeyPatch, number: int
@@ -133,6 +133,7 @@ async def test_A7_what_this_machine_lacks_is_no_failure_of_the_endpoint(
     result = await run(make("tcp", 80))
     assert result.ok is None
     assert result.reason
+    assert result.cut_off == (number in {errno.ENETUNREACH, errno.ENETDOWN}), "the guard counts these alone (A9)"
 
 
 @pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ETIMEDOUT])
