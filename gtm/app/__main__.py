@@ -15,6 +15,9 @@ from gtm.web import application
 
 log = logging.getLogger("gtm")
 
+# Of a reload's plan in the log: a hundred thousand new names are no reason for a hundred thousand lines.
+PLAN_LINES = 20
+
 
 async def control(path: str) -> int:
     """Run until asked to stop; return the exit status."""
@@ -53,8 +56,10 @@ async def _reload_when(asked: asyncio.Event, front: desk.Desk, one: node.Node) -
 async def _reload(front: desk.Desk, one: node.Node) -> None:
     """Do what SIGHUP asks; a refusal is said and leaves the old configuration in force."""
     done = await front.reload(yes=False, by="SIGHUP")
-    for line in done.plan:
+    for line in done.plan[:PLAN_LINES]:
         log.info("plan: %s", line)
+    if len(done.plan) > PLAN_LINES:
+        log.info("plan: and %d lines more; `gtm check` shows a plan whole", len(done.plan) - PLAN_LINES)
     if not done.accepted:
         log.error("reload refused%s", f"\n{done.text}" if done.text else ": its plan needs `gtm reload --yes`")
     one.link.ready()

@@ -151,7 +151,12 @@ class Desk:
     async def reload(self, yes: bool, by: str) -> desk.Reloaded:
         """Read the configuration again and take it, unless it has problems or its plan needs a yes."""
         async with self._reloading:
-            loaded = await asyncio.to_thread(app.load_configuration, self.path)
+            try:
+                loaded = await asyncio.to_thread(app.load_configuration, self.path)
+            except (MemoryError, RuntimeError) as error:  # RuntimeError: no thread could be started
+                why = f"it could not be read: {str(error) or 'this machine has no memory left'}"
+                self._refused(why, by)
+                return desk.Reloaded(False, text=why)
             found = show.as_json(loaded.problems)
             if loaded.snapshot is None:
                 self._refused(f"{show.tally(loaded.problems)}; the old one stays", by)

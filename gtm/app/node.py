@@ -163,7 +163,13 @@ class Node:
         self.snapshot, self.atlas = snapshot, atlas
         self.runner.keep(snapshot.checks)
         self.measures = {key: value for key, value in self.measures.items() if key in snapshot.checks}
-        self.feed(events.ConfigCame(snapshot, networks))
+        try:
+            self.feed(events.ConfigCame(snapshot, networks))
+        except Exception:
+            # Half a configuration is worse than none (semantics G3): the workers answer on, and the supervisor starts
+            # a process that has a whole one.
+            log.critical("the configuration could not be put in force; this process ends", exc_info=True)
+            os._exit(os.EX_SOFTWARE)
         self._say_troubles()
 
     def _say_troubles(self) -> None:

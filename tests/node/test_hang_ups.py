@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import types
 from typing import Any, cast
 
+import pytest
+
+from gtm import app
 from gtm.app import __main__ as control
+from gtm.app import desk as desks
 from gtm.web import node as desk
 
 
@@ -42,3 +47,22 @@ async def test_a_storm_of_hang_ups_is_one_reload_and_one_more() -> None:
         await asyncio.sleep(0)
     assert one.reloads == 3
     running.cancel()
+
+
+@pytest.mark.parametrize("trouble", [MemoryError(), RuntimeError("can't start new thread")])
+async def test_G3_a_configuration_that_this_machine_has_no_room_for_is_refused_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def load(path: str) -> None:
+        raise trouble
+
+    said: list[tuple[str, ...]] = []
+    node = types.SimpleNamespace(
+        snapshot=types.SimpleNamespace(web=types.SimpleNamespace(tokens=())), happened=lambda *what: said.append(what)
+    )
+    monkeypatch.setattr(app, "load_configuration", load)
+    done = await desks.Desk(cast(Any, node), "gtm.yaml").reload(False, "SIGHUP")
+    assert not done.accepted
+    assert done.text.startswith("it could not be read: ")
+    assert (node.config_accepted, "it could not be read" in node.config_trouble) == (False, True)
+    assert [what[3] for what in said] == ["refused"]
