@@ -107,5 +107,5 @@ class Book:
         """Say the first of a row of failures. Answering does not need the store (semantics G5, F5)."""
         if self.works:
             self.works = False
-            why = f"{error}; no order can be given, and nothing is remembered until it works"
+            why = f"{error}; no order can be given, and nothing will be remembered until it works"
             self._happened("store", self._url, "", "unusable", why)

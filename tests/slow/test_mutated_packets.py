@@ -137,7 +137,6 @@ def inside(node: hosts.Namespace, family: int, kind: int) -> socket.socket:
     made: list[socket.socket] = []
 
     def enter() -> None:
-        import ctypes
 
         libc = ctypes.CDLL(None, use_errno=True)
         with Path(f"/run/netns/{node.name}").open("rb") as place:
