@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from gtm.serve import channel, children, sd, shared, sockets
 
 REFUSED = 78  # EX_CONFIG of sysexits.h: the control process's word for "the configuration was refused"
-_HUNG_S = 2.0  # reliability section 5: a hung worker is noticed within 2 s
+_HUNG_S = 1.5  # with the beat and the tick between two looks, a hung worker is noticed within 2 s
 _STARTING_S = 20.0  # until the first heartbeat: a busy machine may take its time to load a Python
 # The control process may think for long about a big configuration; answers do not wait for it.
 _CONTROL_HUNG_S = 30.0

@@ -24,7 +24,7 @@ from gtm import errors
 from gtm.serve import channel, counters, journal, shared, tcp, udp
 from gtm.wire import limit, pack, respond
 
-_BEAT_S = 0.25  # the supervisor looks for 2 s of silence
+_BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
 _COUNTS_S = 1.0
 _LAST_BATCHES = 16  # of datagrams, answered before the end
 _COMPLAINTS_A_SECOND = 1  # tracebacks in the log: a flood of bad packets must not become a flood of lines

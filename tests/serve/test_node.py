@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import socket
@@ -70,7 +71,7 @@ def test_a_hung_worker_is_noticed_killed_and_replaced(start: Start) -> None:
     with one.asking() as waiting:
         assert node.told(waiting.recv(4096)) == "192.0.2.1"
     assert one.pids("worker", other_than=before) != before
-    assert "worker 1 has not turned for 2." in one.complaints()
+    assert re.search(r"worker 1 has not turned for [12]\.", one.complaints())
 
 
 def test_G2_workers_old_and_new_answer_the_newest_rings_while_the_control_process_is_dead(start: Start) -> None:
