@@ -29,7 +29,7 @@ def make(kind: str, port: int = 0, **settings: Any) -> model.Check:
     profile = model.Profile(
         "p",
         kind,
-        timeout_s=settings.pop("timeout_s", 2.0),
+        timeout_s=settings.pop("timeout_s", 10.0),
         expect=tuple(map(line, settings.pop("expect", ()))),
     )
     family = settings.pop("family", "ipv4")
