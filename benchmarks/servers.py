@@ -33,11 +33,13 @@ _EDGE = """
 import http.server, sys
 class Edge(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200); self.send_header("Content-Length", "3"); self.end_headers(); self.wfile.write(b"ok\\n")
+        self.wfile.write(b"HTTP/1.0 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\nok\\n")
     def log_message(self, *_):
         pass
 http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Edge).serve_forever()
 """
+
+Maker = Callable[..., contextlib.AbstractContextManager["Server"]]
 
 
 class Server(NamedTuple):
@@ -138,13 +140,13 @@ def powerdns(*, core: int | None = None, **values: object) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def gtm(config: str = "gtm.yaml", *, core: int | None = None, **values: object) -> Iterator[Server]:
-    """Run `gtm serve` with one of the configurations of `peers/`, or with one given as text."""
+def gtm(config: str = "gtm.yaml", *, core: int | None = None, root: Path = ROOT, **values: object) -> Iterator[Server]:
+    """Run `gtm serve` of the working tree `root` with one of the configurations of `peers/`, or with one as text."""
     web = free_port()
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "gtm.yaml"
         _fill(config, path, WEB=web, **values)
-        process = _start([sys.executable, "-m", "gtm.cli.main", "serve", "-c", str(path)], core)
+        process = _start([sys.executable, "-m", "gtm.cli.main", "serve", "-c", str(path)], core, root)
         with _ended(process):
             wait_until(lambda: _get(web, "readyz") is not None, process)
             status = json.loads(_get(web, "api/v1/status") or b"{}")
@@ -247,15 +249,15 @@ def status(server: Server) -> Mapping[str, object]:
     return dict(json.loads(_get(server.web, "api/v1/status") or b"{}"))
 
 
-def _start(command: list[str], core: int | None) -> subprocess.Popen[bytes]:
+def _start(command: list[str], core: int | None, root: Path = ROOT) -> subprocess.Popen[bytes]:
     pinned = ["taskset", "-c", str(core)] if core is not None else []
     paths = {
         "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
     }
     log = tempfile.TemporaryFile()  # noqa: SIM115 - the process keeps it
     with log:
-        return subprocess.Popen([*pinned, *command], stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **paths})
+        return subprocess.Popen([*pinned, *command], stdout=log, stderr=log, cwd=root, env={**os.environ, **paths})
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ Oops = Callable[[str, BaseException], None]
 # A bound, so that TCP, new tables and the heartbeat get their turn in a flood: 64 answers take about a millisecond.
 BATCH = 64
 QUERY_BYTES = 4096  # semantics G6; a longer datagram is cut here, and a cut packet is malformed
+# Resolvers ask again and again: the numbers of so many addresses are kept (about 2 MB), then all are forgotten.
+SENDERS = 16_384
 _ANCILLARY_BYTES = 64
 _IP_PKTINFO = 8  # linux/in.h; Python 3.11 has no name for it
 
@@ -40,6 +42,7 @@ def drain(sock: socket.socket, answer: Answer, oops: Oops) -> Callable[[], None]
     everywhere = sock.getsockname()[0] in sockets.EVERYWHERE
     receive, send, receive_all, send_all = sock.recvfrom, sock.sendto, sock.recvmsg, sock.sendmsg
     ancillary: list[tuple[int, int, bytes]] = []
+    numbers: dict[str, int] = {}
 
     def ready() -> None:
         nonlocal ancillary
@@ -55,7 +58,12 @@ def drain(sock: socket.socket, answer: Answer, oops: Oops) -> Callable[[], None]
                 oops("receive", error)
                 continue
             try:
-                reply = answer(packet, family, number(kind, client[0]), "udp")
+                address = numbers.get(client[0])
+                if address is None:
+                    if len(numbers) >= SENDERS:
+                        numbers.clear()
+                    address = numbers[client[0]] = number(kind, client[0])
+                reply = answer(packet, family, address, "udp")
             except Exception as error:
                 oops("internal", error)
                 continue
