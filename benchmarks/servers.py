@@ -148,10 +148,7 @@ def gtm(config: str = "gtm.yaml", *, core: int | None = None, root: Path = ROOT,
         _fill(config, path, WEB=web, **values)
         process = _start([sys.executable, "-m", "gtm.cli.main", "serve", "-c", str(path)], core, root)
         with _ended(process):
-            wait_until(lambda: _get(web, "readyz") is not None, process)
-            status = json.loads(_get(web, "api/v1/status") or b"{}")
-            host, _, port = status["listen"]["dns"][0].rpartition(":")
-            yield Server(process, (host, int(port)), web)
+            yield Server(process, wait_ready(web, process), web)
 
 
 @contextlib.contextmanager
@@ -204,13 +201,20 @@ def ask(address: tuple[str, int], wait_s: float = 0.5) -> bytes | None:
     return None
 
 
-def wait_until(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def wait_until(done: Callable[[], bool], process: subprocess.Popen[bytes], patience_s: float = _READY_S) -> None:
     """Wait until it is done. Raises RuntimeError when the process ends before, or it takes too long."""
-    until_s = time.monotonic() + _READY_S
+    until_s = time.monotonic() + patience_s
     while not done():
         if process.poll() is not None or time.monotonic() > until_s:
             raise RuntimeError(f"not ready: {process.args!r}")
         time.sleep(_LOOK_S)
+
+
+def wait_ready(web: int, process: subprocess.Popen[bytes], patience_s: float = _READY_S) -> tuple[str, int]:
+    """Wait until a GTM answers from a judged table; return where it answers DNS."""
+    wait_until(lambda: _get(web, "readyz") is not None, process, patience_s)
+    host, _, port = json.loads(_get(web, "api/v1/status") or b"{}")["listen"]["dns"][0].rpartition(":")
+    return host, int(port)
 
 
 def family(first: int) -> list[int]:
@@ -239,7 +243,10 @@ def _fill(name: str, into: Path, **values: object) -> None:
 
 
 def _get(web: int, path: str) -> bytes | None:
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{web}/{path}", timeout=2) as reply:
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"http://127.0.0.1:{web}/{path}", timeout=_READY_S) as reply,
+    ):
         return bytes(reply.read())
     return None
 

@@ -38,9 +38,7 @@ class Limiter:
 
         `now_s` is a monotonic clock of which only differences matter; `family` and `address` are the asker's.
         """
-        # As `kind` says; a call would cost as much as all of it.
-        sort = (reply[3] & 15) << 2 | (2 if reply[6] or reply[7] else 0) | (reply[2] & 4) >> 2
-        bucket = hash((self._seed, sort, family, address >> _BEHIND[family])) % BUCKETS
+        bucket = hash((self._seed, kind(reply), family, address >> _BEHIND[family])) % BUCKETS
         empty_at_s = self._empty_at_s[bucket]
         if empty_at_s < now_s:  # noqa: PLR1730 - a third of what `max` costs
             empty_at_s = now_s
@@ -54,7 +52,7 @@ class Limiter:
 
 def kind(reply: bytes) -> int:
     """Return the kind of an answer: its rcode, and whether it holds an answer, a referral or nothing."""
-    return (reply[3] & 15) << 2 | bool(reply[6] | reply[7]) << 1 | bool(reply[2] & 0x04)
+    return (reply[3] & 15) << 2 | (2 if reply[7] or reply[6] else 0) | (reply[2] & 0x04) >> 2
 
 
 def truncated(reply: bytes) -> bytes:
