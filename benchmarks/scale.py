@@ -23,7 +23,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from benchmarks import failover
+from benchmarks import failover, servers
 
 POLICIES_TOUCHED = 100
 CHECK_S, READY_S, REACH_S, LATE_MS = 20.0, 15.0, 0.2, 50.0
@@ -157,7 +157,7 @@ def main() -> None:
     edges = Edges()
     edges.start()
     edges.listening.wait()
-    web = failover.free_port()
+    web = servers.free_port()
     broken = []
 
     def report(what: str, value: float, unit: str, bound: float | None = None) -> None:
@@ -177,7 +177,7 @@ def main() -> None:
         began = time.monotonic()
         process = subprocess.Popen([*command, "serve", "-c", str(path)], stderr=subprocess.DEVNULL, env=os.environ)
         try:
-            server = failover.wait_ready(web, process, patience_s=60)
+            server = servers.wait_ready(web, process, patience_s=60)
             report("start to ready", time.monotonic() - began, "s", READY_S)
             for role, mib in weights(web):
                 report(f"memory of {role}", mib, "MiB")

@@ -1,14 +1,19 @@
-"""Datagrams in, answers out, as many as wait: one wake-up of the loop drains the socket up to a bound.
+"""Datagrams in, answers out, as many as wait: one wake-up of the loop, one call to receive and one to send.
 
-asyncio's own datagram transport spends a turn of the loop on every packet, which costs more than the answer does;
-draining 64 at a time shares that turn. `benchmarks/udp_path.py` says what an answer costs in all.
+The kernel's half of an answer costs the same however it is called. Ours does not: an address as text, a tuple around
+it and a buffer for each datagram, there and back, cost half as much as finding the answer. So datagrams are received
+into one block of memory (recvmmsg) and answered in the places where they lie, with the sender's address and ours as the
+kernel put them there (sendmmsg). `docs/benchmarks/profile.md` says what that wins.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import os
 import socket
-from collections.abc import Callable
-from typing import Any
+import struct
+from collections.abc import Callable, Mapping
 
 from gtm.serve import sockets
 
@@ -18,8 +23,79 @@ Oops = Callable[[str, BaseException], None]
 # A bound, so that TCP, new tables and the heartbeat get their turn in a flood: 64 answers take about a millisecond.
 BATCH = 64
 QUERY_BYTES = 4096  # semantics G6; a longer datagram is cut here, and a cut packet is malformed
-_ANCILLARY_BYTES = 64
-_IP_PKTINFO = 8  # linux/in.h; Python 3.11 has no name for it
+# What stands beside each datagram: sockaddr_in or sockaddr_in6; then one control message, where there is any.
+_NAME_BYTES = 32
+_SPACE_BYTES = 64
+_CONTROL_BYTES: Mapping[int, int] = {socket.AF_INET: socket.CMSG_SPACE(12), socket.AF_INET6: socket.CMSG_SPACE(20)}
+_INTERFACE_AT: Mapping[int, int] = {socket.AF_INET: socket.CMSG_LEN(0), socket.AF_INET6: socket.CMSG_LEN(16)}
+# A sender's address behind family and port (and, for IPv6, flow): one or two numbers.
+_SENDER: Mapping[int, struct.Struct] = {
+    socket.AF_INET: struct.Struct(">4xI24x"),
+    socket.AF_INET6: struct.Struct(">8xQQ8x"),
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_receive_all, _send_all = _libc.recvmmsg, _libc.sendmmsg
+_receive_all.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
+_send_all.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+
+
+class _Piece(ctypes.Structure):
+    """struct iovec."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Message(ctypes.Structure):
+    """struct msghdr."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_bytes", ctypes.c_uint32),
+        ("pieces", ctypes.c_void_p),
+        ("piece_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_bytes", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Head(ctypes.Structure):
+    """struct mmsghdr."""
+
+    _fields_ = (("message", _Message), ("length", ctypes.c_uint))
+
+
+class _Block:
+    """BATCH places for datagrams of one socket, in memory that the kernel writes to and reads from.
+
+    Nothing here is ever resized or freed while the block lives, and every place is as long as the kernel is told.
+    """
+
+    def __init__(self, kind: int, *, control: bool) -> None:
+        self._kept = kept = [
+            ctypes.create_string_buffer(BATCH * each) for each in (QUERY_BYTES, _NAME_BYTES, _SPACE_BYTES)
+        ]
+        data, names, controls = map(ctypes.addressof, kept)
+        self.heads, pieces = (_Head * BATCH)(), (_Piece * BATCH)()
+        self._pieces = pieces
+        for at in range(BATCH):
+            pieces[at] = _Piece(data + at * QUERY_BYTES, QUERY_BYTES)
+            self.heads[at].message = _Message(
+                name=names + at * _NAME_BYTES, name_bytes=_NAME_BYTES,
+                pieces=ctypes.addressof(pieces) + at * ctypes.sizeof(_Piece), piece_count=1,
+                control=controls + at * _SPACE_BYTES if control else None, control_bytes=_CONTROL_BYTES[kind] * control,
+            )  # fmt: skip
+        self.data, self.names, self.controls = (memoryview(one).cast("B") for one in kept[:3])
+        self.lengths = memoryview(self.heads).cast("B").cast("I")[_Head.length.offset // 4 :: ctypes.sizeof(_Head) // 4]
+        self.sizes = memoryview(pieces).cast("B").cast("P")[1::2]
+        # What the kernel and we overwrite is put back as it was, all at once.
+        self._all = [(view, bytes(view)) for view in (memoryview(one).cast("B") for one in (self.heads, pieces))]
+
+    def clear(self) -> None:
+        """Make all places ready to receive."""
+        for view, first in self._all:
+            view[:] = first
 
 
 def number(kind: int, host: str) -> int:
@@ -29,7 +105,7 @@ def number(kind: int, host: str) -> int:
 
 
 def drain(sock: socket.socket, answer: Answer, oops: Oops) -> Callable[[], None]:
-    """Return what to call when `sock` can be read: it answers up to BATCH datagrams.
+    """Return what to call when `sock`, which does not block, can be read: it answers up to BATCH datagrams.
 
     `answer` takes packet, family (4 or 6), address as a number and "udp". Whatever it raises goes to `oops` with the
     word `internal`, what the kernel refuses to send with `send`: one bad packet is one packet (semantics E8).
@@ -38,48 +114,65 @@ def drain(sock: socket.socket, answer: Answer, oops: Oops) -> Callable[[], None]
     family = 6 if kind == socket.AF_INET6 else 4
     # On a socket for all addresses the answer must leave from the address that was asked (RFC 2181 section 4.1).
     everywhere = sock.getsockname()[0] in sockets.EVERYWHERE
-    receive, send, receive_all, send_all = sock.recvfrom, sock.sendto, sock.recvmsg, sock.sendmsg
-    ancillary: list[tuple[int, int, bytes]] = []
+    block = _Block(kind, control=everywhere)
+    first, head_bytes = ctypes.addressof(block.heads), ctypes.sizeof(_Head)
+    data, lengths, sizes, clear = block.data, block.lengths, block.sizes, block.clear
+    senders = _SENDER[kind].iter_unpack
+
+    def send(start: int, stop: int) -> None:
+        """Send the answers in these places."""
+        while start < stop:
+            sent = _send_all(sock.fileno(), first + start * head_bytes, stop - start, 0)
+            if sent < 0:  # it is the first of them that the kernel refuses
+                oops("send", _error())
+                sent = 1
+            start += sent
 
     def ready() -> None:
-        nonlocal ancillary
-        for _ in range(BATCH):
+        clear()
+        count = _receive_all(sock.fileno(), first, BATCH, socket.MSG_DONTWAIT, None)
+        if count < 0:
+            if ctypes.get_errno() != errno.EAGAIN:  # an ICMP error about an earlier answer; the next call reads on
+                oops("receive", _error())
+            return
+        if everywhere:
+            _turn(block.controls, kind, count)
+        start = at = 0
+        for length, sender in zip(lengths[:count], senders(block.names[: count * _NAME_BYTES]), strict=True):
+            place = at * QUERY_BYTES
+            address = sender[0] if family == 4 else sender[0] << 64 | sender[1]
             try:
-                if everywhere:
-                    packet, ancillary, _, client = receive_all(QUERY_BYTES, _ANCILLARY_BYTES)
-                else:
-                    packet, client = receive(QUERY_BYTES)
-            except BlockingIOError:
-                return
-            except OSError as error:  # an ICMP error about an earlier answer; the next call reads on
-                oops("receive", error)
-                continue
-            try:
-                reply = answer(packet, family, number(kind, client[0]), "udp")
+                reply = answer(data[place : place + length].tobytes(), family, address, "udp")
+                if reply is not None:
+                    size = len(reply)
+                    if size <= QUERY_BYTES:
+                        sizes[at] = size
+                        data[place : place + size] = reply
+                    else:
+                        oops("send", OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE)))
+                        reply = None
             except Exception as error:
                 oops("internal", error)
-                continue
+                reply = None
+            at += 1
             if reply is None:
-                continue
-            try:
-                if everywhere:
-                    send_all([reply], _back(ancillary), 0, client)
-                else:
-                    send(reply, client)
-            except OSError as error:
-                oops("send", error)
+                send(start, at - 1)
+                start = at
+        send(start, at)
 
     return ready
 
 
-def _back(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, Any]]:
-    """Turn what a packet came with into what its answer goes with: the same local address, any interface."""
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            # struct in_pktinfo: interface index, our address (ipi_spec_dst), address in the header.
-            # Index 0 lets routing choose the interface.
-            return [(level, kind, bytes(4) + data[4:8] + bytes(4))]
-        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            link_local = data[0] == 0xFE and data[1] & 0xC0 == 0x80
-            return [(level, kind, data[:16] + (data[16:20] if link_local else bytes(4)))]
-    return []
+def _turn(controls: memoryview, kind: int, count: int) -> None:
+    """Make what packets came with into what their answers go with: the same local address, any interface."""
+    at = _INTERFACE_AT[kind]
+    for start in range(0, count * _SPACE_BYTES, _SPACE_BYTES):
+        # struct in_pktinfo: interface index, our address (ipi_spec_dst), address in the header; struct in6_pktinfo:
+        # our address, interface index. Index 0 lets routing choose; only a link-local address needs its interface.
+        if kind == socket.AF_INET or not (controls[start + 16] == 0xFE and controls[start + 17] & 0xC0 == 0x80):
+            controls[start + at : start + at + 4] = bytes(4)
+
+
+def _error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))

@@ -127,9 +127,11 @@ class Worker:
 
     def _answer_limited(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
         """Answer over UDP within the rate limit. TCP needs none: its askers are who they say."""
-        reply = self._answer(packet, family, address, transport)
-        if reply is None or self._limiter is None:
-            return reply
+        if self._responder is None or self._limiter is None:
+            return None
+        reply = self._responder.answer(packet, family, address, transport)
+        if reply is None:
+            return None
         passed = self._limiter.passed(reply, family, address, time.monotonic())
         if passed is None:
             counters.add(self._counts, {"dropped": {("rate_limit",): 1}})

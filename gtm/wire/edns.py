@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ DO = 0x8000  # RFC 3225
 MAX_ERROR_BYTES = 200  # of an error's text; it is one line for a person
 MAX_NSID_BYTES = 64  # leaves room for the longest question and a client subnet in the smallest answer
 
+LONE_BYTES = 19  # of an OPT record with a client subnet: all before the address
+LONE_SHAPES = 1024  # of them are remembered; sizes, flags and lengths of prefixes that resolvers send are fewer
+
 _OPTION = struct.Struct(">HH")
 _SUBNET = struct.Struct(">HBB")
 _HEAD = struct.Struct(">BHHBBHH")
@@ -21,7 +25,7 @@ _HEAD = struct.Struct(">BHHBBHH")
 _LONE = struct.Struct(">BHHBBHHHHHBB")
 _PLAIN_HEAD = _HEAD.pack(0, OPT, MAX_UDP_BYTES, 0, 0, 0, 0)[:9]
 _DO_HEAD = _HEAD.pack(0, OPT, MAX_UDP_BYTES, 0, 0, DO, 0)[:9]
-_BYTES = tuple(bytes((number,)) for number in range(129))
+BYTES = tuple(bytes((number,)) for number in range(129))
 # The bits behind a prefix of each length, which have to be zero.
 _LOW_32 = tuple((1 << (32 - bits)) - 1 for bits in range(33))
 _LOW_128 = tuple((1 << (128 - bits)) - 1 for bits in range(129))
@@ -71,32 +75,33 @@ def read(size: int, ttl: int, data: bytes) -> Opt:
     return Opt(size, 0, do, nsid, client)
 
 
-def lone_subnet(record: bytes) -> tuple[int, Subnet] | None:
-    """Return (limit over UDP, subnet) of an OPT record that holds a client subnet, all in order, and nothing else.
+@functools.lru_cache(LONE_SHAPES)
+def lone_subnet(head: bytes) -> tuple[int, bytes, int, int, int, int] | None:
+    """Read the first LONE_BYTES of an OPT record that holds one client subnet, in order so far, and nothing else.
 
-    None for everything else, right or wrong. This is `read` and `subnet` in one breath, for the most asked kind.
+    Returned are the limit of the answer over UDP, the beginning of its OPT up to the scope, the family, how long the
+    record must be, by how much the number behind `head` is to be shifted for the address, and the bits of the address
+    that must be zero. None for every other record, right or wrong. Resolvers send few different heads, so this is
+    `read` and `subnet` ahead of time for the most asked kind.
     """
-    if len(record) < 19:
+    if len(head) < LONE_BYTES:
         return None
-    root, kind, size, _, version, _, length, code, inner, family, source, scope = _LONE.unpack_from(record)
-    held = len(record) - 19
+    root, kind, size, _, version, flags, length, code, inner, family, source, scope = _LONE.unpack(head)
+    held = (source + 7) >> 3
     if root or kind != OPT or version or length != held + 8 or code != SUBNET or inner != held + 4 or scope:
         return None
-    if held != (source + 7) >> 3 or not source:
+    if not source or family not in {1, 2} or source > (32, 128)[family - 1]:
         return None
-    if family == 1 and source <= 32:
-        address, low, family = int.from_bytes(record[19:], "big") << (32 - 8 * held), _LOW_32[source], 4
-    elif family == 2 and source <= 128:
-        address, low, family = int.from_bytes(record[19:], "big") << (128 - 8 * held), _LOW_128[source], 6
-    else:
-        return None
-    return None if address & low else (limit(size), Subnet(family, source, address, record[15:]))
+    width, low = (32, _LOW_32) if family == 1 else (128, _LOW_128)
+    answer = (_DO_HEAD if flags & DO else _PLAIN_HEAD) + head[9:18]
+    return limit(size), answer, 4 if family == 1 else 6, LONE_BYTES + held, width - 8 * held, low[source]
 
 
-def lone_answer(record: bytes, scope: int) -> bytes:
-    """Return the OPT to answer with to a record that `lone_subnet` has read: the same but for size, flags and scope."""
-    head = _DO_HEAD if record[7] & 0x80 else _PLAIN_HEAD
-    return head + record[9:18] + _BYTES[scope] + record[19:]
+def with_option(opt: bytes, option: bytes, room: int) -> bytes:
+    """Return an OPT record with one more option, or as it is when it would be longer than `room` bytes."""
+    if len(opt) + len(option) > room:
+        return opt
+    return opt[:9] + (len(opt) - 11 + len(option)).to_bytes(2, "big") + opt[11:] + option
 
 
 def subnet(data: bytes) -> Subnet | None:

@@ -14,6 +14,7 @@ from gtm.wire import edns, runtime
 # one network hits another with a chance of 1 in 65,536.
 BUCKETS = 65536
 PREFIX_BITS = {4: 24, 6: 56}  # what one party is held to own, as for client subnets
+_BEHIND = {family: runtime.WIDTH[family] - bits for family, bits in PREFIX_BITS.items()}
 _OPT_HEAD = b"\0\0\x29" + edns.MAX_UDP_BYTES.to_bytes(2, "big") + b"\0\0"
 
 
@@ -37,11 +38,13 @@ class Limiter:
 
         `now_s` is a monotonic clock of which only differences matter; `family` and `address` are the asker's.
         """
-        network = address >> (runtime.WIDTH[family] - PREFIX_BITS[family])
-        bucket = hash((self._seed, kind(reply), family, network)) % BUCKETS
-        empty_at_s = max(self._empty_at_s[bucket], now_s)
-        if empty_at_s - now_s + self._step_s <= 1.0:
-            self._empty_at_s[bucket] = empty_at_s + self._step_s
+        bucket = hash((self._seed, kind(reply), family, address >> _BEHIND[family])) % BUCKETS
+        empty_at_s = self._empty_at_s[bucket]
+        if empty_at_s < now_s:  # noqa: PLR1730 - a third of what `max` costs
+            empty_at_s = now_s
+        empty_at_s += self._step_s
+        if empty_at_s - now_s <= 1.0:
+            self._empty_at_s[bucket] = empty_at_s
             return reply
         count = self._above[bucket] = (self._above[bucket] + 1) % 0xFFFF
         return truncated(reply) if self._slip and count % self._slip == 0 else None
@@ -49,7 +52,7 @@ class Limiter:
 
 def kind(reply: bytes) -> int:
     """Return the kind of an answer: its rcode, and whether it holds an answer, a referral or nothing."""
-    return (reply[3] & 15) << 2 | bool(reply[6] | reply[7]) << 1 | bool(reply[2] & 0x04)
+    return (reply[3] & 15) << 2 | (2 if reply[7] or reply[6] else 0) | (reply[2] & 0x04) >> 2
 
 
 def truncated(reply: bytes) -> bytes:

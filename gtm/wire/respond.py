@@ -7,6 +7,7 @@ one, which reads every byte. Neither allocates anything that lives on, looks at 
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import struct
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from gtm.wire import edns, query, runtime, tally
 
 # Cells are made on demand, for a name and ring that is asked for; beyond this many (about 50 MB) all begin anew.
 MAX_CELLS = 262_144
+# Questions are kept with what answers them; beyond this many (about 5 MB) all are looked up anew.
+MAX_KNOWN = 16_384
 MAX_TCP_BYTES = 65535
 AA = 0x0400
 
@@ -45,7 +48,7 @@ _TAILS: tuple[Mapping[bytes, tuple[int, bytes]], ...] = (
         for flags in (0, edns.DO)
     },
 )
-_UNKNOWN = (0, b"")
+_bisect, _number = bisect.bisect_right, int.from_bytes
 
 
 class Responder:
@@ -62,6 +65,9 @@ class Responder:
         self.revision = whole.revision
         self._world = world
         self._nodes = world.nodes
+        self._known: dict[bytes, tuple[runtime.Hit, bytes]] = {}
+        self._places = world.places
+        self._explain = world.explain
         self._place_names = whole.place_names
         self._key = whole.shared_key[: hashlib.blake2b.MAX_KEY_SIZE]
         self._node_name = whole.node.encode()
@@ -76,6 +82,7 @@ class Responder:
         if whole.revision < self.revision:
             return False
         self._tally.gather(self._world.turns)
+        self._tally.place(self._place_names)
         self._use(whole)
         return True
 
@@ -93,6 +100,7 @@ class Responder:
     def drain_counts(self) -> tally.Counts:
         """Return what was counted since the last time, by counter and labels."""
         self._tally.gather(self._world.turns)
+        self._tally.place(self._place_names)
         done, self._tally = self._tally, tally.Tally()
         return done.labelled()
 
@@ -103,76 +111,123 @@ class Responder:
 
         `family` is 4 or 6 and `address` the sender's as a number; `transport` is "udp" or "tcp".
         """
-        shape = self._shapes.get(packet[2:12])
-        if shape is None:
-            return self._long(packet, family, address, transport)
         # A label may hold a zero byte, but then what is cut off here is no name of ours: keys are whole names.
-        end = packet.find(b"\0", 12) + 1
-        owner = packet[12:end].lower()  # RFC 4343; length bytes are below the letters
+        stop = packet.find(b"\0", 12) + 5
+        question = packet[12:stop]
+        shape = self._shapes.get(packet[2:12])
+        known = self._known.get(question) or self._look(question)
+        if shape is None or known is None:
+            return self._long(packet, family, address, transport)
+        hit, owner = known
+        tail = packet[stop:]
+        plain = _TAILS[shape >> 1].get(tail)
+        lone = None
+        of = subnet = scope = 0
+        if plain is not None:
+            limit, opt = plain
+        else:
+            lone = edns.lone_subnet(tail[: edns.LONE_BYTES])
+            if lone is None or shape < 2:
+                return self._long(packet, family, address, transport)
+            limit, opt, of, size, shift, low = lone
+            subnet = _number(tail[edns.LONE_BYTES :]) << shift
+            if len(tail) != size or subnet & low:
+                return self._long(packet, family, address, transport)
+        if isinstance(hit, runtime.Static):
+            reply, error = hit, b""
+        else:
+            reply, scope, error = self._draw(hit, owner, family, address, of, subnet)
+        if lone is not None:
+            opt += edns.BYTES[scope] + tail[edns.LONE_BYTES :]
+        if error and opt and self._explains(family, address):
+            opt = edns.with_option(
+                opt, error, (limit if transport == "udp" else MAX_TCP_BYTES) - stop - len(reply.body)
+            )
+        return self._finish(packet, question, shape, reply, limit, opt, transport)
+
+    def _look(self, question: bytes) -> tuple[runtime.Hit, bytes] | None:
+        """Return what answers an ordinary question for a name that exists, and the owner that it stands under.
+
+        It is kept, for the next time, unless it was asked with capitals (a resolver's dice, not likely to come again).
+        """
+        asked, spelt = question[-4:], question[:-4]
+        owner = spelt.lower()  # RFC 4343; length bytes are below the letters
+        lower = spelt == owner
         node = self._nodes.get(owner)
         if node is None:
             owner = _wildcard(owner)
             node = self._nodes.get(owner)
             if node is None:
-                return self._long(packet, family, address, transport)
-        stop = end + 4
-        asked = packet[end:stop]
+                return None
         hit = node.get(asked)
         if hit is None:
             if asked[2:] != runtime.IN or asked in _SPECIAL:
-                return self._long(packet, family, address, transport)
+                return None
             hit = node[runtime.ANYTHING]
-        tail = packet[stop:]
-        plain, client, scope = _TAILS[shape >> 1].get(tail, _UNKNOWN), None, 0
-        if plain is _UNKNOWN:
-            lone = edns.lone_subnet(tail)
-            if lone is None or shape < 2:
-                return self._long(packet, family, address, transport)
-            limit, client = lone
-        if isinstance(hit, runtime.Static):
-            reply = hit
-        elif shape > 1 and self._explains(family, address):
-            return self._long(packet, family, address, transport)
-        else:
-            reply, scope, _ = self._draw(hit, owner, family, address, client)
-        if client is not None:
-            plain = limit, edns.lone_answer(tail, scope)
-        return self._finish(packet, stop, shape, reply, plain, transport)
+        known = hit, owner
+        if lower:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[question] = known
+        return known
 
-    def _finish(  # noqa: PLR0917 - a record of these six would cost more than what it holds
-        self, packet: bytes, stop: int, shape: int, reply: runtime.Static, plain: tuple[int, bytes], transport: str
+    def _finish(  # noqa: PLR0917 - a record of these seven would cost more than what it holds
+        self, packet: bytes, question: bytes, shape: int, reply: runtime.Static, limit: int, opt: bytes, transport: str
     ) -> bytes:
-        """Put an answer together and count it; too long for `plain[0]`, it is cut to nothing (RFC 2181 section 9).
-
-        `plain` is the limit over UDP and the OPT record. The question ends at `stop`.
-        """
-        counts, question = self._tally, packet[12:stop]
+        """Put an answer together and count it; too long for `limit` over UDP, it is cut (RFC 2181 section 9)."""
+        counts = self._tally
         asks = counts.udp if transport == "udp" else counts.tcp
-        asked = question[-4:]
-        asks[asked] = asks.get(asked, 0) + 1
+        asks[question[-4:]] += 1
         counts.rcodes[reply.rcode] += 1
-        out = b"".join((packet[:2], reply.heads[shape], question, reply.body, plain[1]))
-        if len(out) <= plain[0] or (transport != "udp" and len(out) <= MAX_TCP_BYTES):
+        out = b"".join((packet[:2], reply.heads[shape], question, reply.body, opt))
+        if len(out) <= limit or (transport != "udp" and len(out) <= MAX_TCP_BYTES):
             return out
         counts.truncated += 1
-        return b"".join((packet[:2], reply.cut[shape], question, plain[1]))
+        return b"".join((packet[:2], reply.cut[shape], question, opt))
 
     # --- drawing ---
 
-    def _draw(
-        self, hit: runtime.Steered, owner: bytes, family: int, address: int, client: edns.Subnet | None
-    ) -> tuple[runtime.Static, int, runtime.Turn]:
-        """Return what this client gets, the ECS scope of it, and the ring that it came from."""
+    def _draw(  # noqa: PLR0912, PLR0917 - as above; it is the place where calls would cost most
+        self, hit: runtime.Steered, owner: bytes, family: int, address: int, of: int, subnet: int
+    ) -> tuple[runtime.Static, int, bytes]:
+        """Return what this client gets, the ECS scope of it, and the option that explains it.
+
+        `of` and `subnet` are family and address of the client subnet; `of` is 0 where there is none to go by (C4). The
+        scope is that of the matched region and of the sticky mask, whichever is longer (C2); it comes from the
+        configuration alone, so health does not change it (C7). It may be longer than SOURCE.
+        """
+        scope, places = 0, self._places
         if hit.plain:
-            turn, scope = hit.turns[0], 0
-            if self._world.places is not None:
-                self._count_place(self._world.places, owner, family, address, client)
+            turn = hit.turns[0]
         else:
-            turn, scope, family, address = self._audience(hit, family, address, client)
-            if self._world.places is not None:
-                self._count_place(self._world.places, owner, family, address, None)
+            at = -1
+            if of:
+                at, scope = hit.prefixes.find(of, subnet)
+                if at < 0:
+                    scope = 0
+                else:
+                    if hit.sticky is not None:
+                        scope = max(scope, hit.sticky[of == 6])
+                    family, address = of, subnet
+                of = 0  # it has been gone by
+            if at < 0:
+                starts, values = hit.prefixes.by[family]
+                at = values[_bisect(starts, address) - 1]
+            turn = hit.turns[at if at >= 0 else hit.prefixes.nowhere]
+        if places is not None:
+            at = -1
+            if of:
+                starts, values = places.by[of]
+                at = values[_bisect(starts, subnet) - 1]
+            if at < 0:
+                starts, values = places.by[family]
+                at = values[_bisect(starts, address) - 1]
+            seen = self._tally.seen_from.get(owner)
+            if seen is None:
+                seen = self._tally.seen_from[owner] = [0] * len(self._place_names)
+            seen[at if at >= 0 else places.nowhere] += 1
         if not turn.size:
-            return turn.instead or hit.nodata, scope, turn
+            return turn.instead or hit.nodata, scope, turn.error
         cell = turn.cells.get(owner)
         if cell is None:
             cell = self._cell(turn, owner)
@@ -180,27 +235,9 @@ class Responder:
         cell[0] = at + 1
         if turn.sticky is not None:
             at = self._client_hash(family, address, turn.sticky[family == 6])
-        reply = turn.slots[at % turn.size]
-        turn.hits[reply] += 1
-        return turn.replies[reply], scope, turn
-
-    def _audience(
-        self, hit: runtime.Steered, family: int, address: int, client: edns.Subnet | None
-    ) -> tuple[runtime.Turn, int, int, int]:
-        """Return the client's ring, the scope, and who is taken for the client: family and address.
-
-        The scope is that of the matched region and of the sticky mask, whichever is longer (C2); it comes from the
-        configuration alone, so health does not change it (C7). It may be longer than SOURCE.
-        """
-        prefixes = hit.prefixes
-        if client is not None and client.source:  # C4: without SOURCE the client opted out
-            at, scope = prefixes.find(client.family, client.address)
-            if at >= 0:
-                if hit.sticky is not None:
-                    scope = max(scope, hit.sticky[client.family == 6])
-                return hit.turns[at], scope, client.family, client.address
-        at, _ = prefixes.find(family, address)
-        return hit.turns[at if at >= 0 else prefixes.nowhere], 0, family, address
+        which = turn.slots[at % turn.size]
+        turn.hits[which] += 1
+        return turn.replies[which], scope, turn.error
 
     def _client_hash(self, family: int, address: int, bits: int) -> int:
         """Return a number that every nameserver with the same key finds for this client prefix (B8).
@@ -225,20 +262,11 @@ class Responder:
         cell = turn.cells[owner] = [begin, begin]
         return cell
 
-    def _count_place(
-        self, places: runtime.Prefixes, owner: bytes, family: int, address: int, client: edns.Subnet | None
-    ) -> None:
-        at = -1
-        if client is not None and client.source:
-            at, _ = places.find(client.family, client.address)
-        if at < 0:
-            at, _ = places.find(family, address)
-        key = owner, self._place_names[at if at >= 0 else places.nowhere]
-        seen_from = self._tally.seen_from
-        seen_from[key] = seen_from.get(key, 0) + 1
-
     def _explains(self, family: int, address: int) -> bool:
-        return any(address >> dropped == network for dropped, network in self._world.explain[family])
+        for dropped, network in self._explain[family]:  # noqa: SIM110 - a generator costs more than what it looks at
+            if address >> dropped == network:
+                return True
+        return False
 
     # --- the long road ---
 
@@ -250,24 +278,22 @@ class Responder:
         hit, owner = self._hit(asked, family, address)
         if isinstance(hit, int):
             return self._refusal(packet, asked, hit, transport)
-        scope, why = 0, ""
+        scope, error, of, subnet = 0, b"", 0, 0
         if isinstance(hit, runtime.Static):
             reply = hit
         else:
             client = asked.opt.subnet if asked.opt is not None else None
-            reply, scope, turn = self._draw(hit, owner, family, address, client)
-            why = turn.why
-        shape = (asked.flags & query.RD) >> 8
-        plain = edns.MIN_UDP_BYTES, b""
+            if client is not None and client.source:  # C4: without SOURCE the client opted out
+                of, subnet = client.family, client.address
+            reply, scope, error = self._draw(hit, owner, family, address, of, subnet)
+        shape, limit, opt = (asked.flags & query.RD) >> 8, edns.MIN_UDP_BYTES, b""
         if asked.opt is not None:
             shape |= 2
-            limit, options = edns.limit(asked.opt.size), self._options(asked.opt, scope)
-            plain = limit, edns.record(asked.opt.do, options)
-            if why and self._explains(family, address):
-                longer = edns.record(asked.opt.do, options + edns.error_option(why))
-                if transport != "udp" or asked.end + len(reply.body) + len(longer) <= limit:
-                    plain = limit, longer
-        return self._finish(packet, asked.end, shape, reply, plain, transport)
+            limit, opt = edns.limit(asked.opt.size), edns.record(asked.opt.do, self._options(asked.opt, scope))
+            if error and self._explains(family, address):
+                room = limit if transport == "udp" else MAX_TCP_BYTES
+                opt = edns.with_option(opt, error, room - asked.end - len(reply.body))
+        return self._finish(packet, packet[12 : asked.end], shape, reply, limit, opt, transport)
 
     def _hit(self, asked: query.Query, family: int, address: int) -> tuple[runtime.Hit | int, bytes]:
         """Return what answers, and the owner that it stands under; or the rcode of a refusal."""
@@ -309,7 +335,7 @@ class Responder:
         counts.rcodes[rcode] += 1
         asks = counts.udp if transport == "udp" else counts.tcp
         label = packet[asked.end - 4 : asked.end] if asked.end > query.HEADER_BYTES else b""
-        asks[label] = asks.get(label, 0) + 1
+        asks[label] += 1
         flags = runtime.QR | asked.flags & (query.OPCODE | query.RD) | rcode & 15
         question = packet[query.HEADER_BYTES : asked.end]
         opt = b""

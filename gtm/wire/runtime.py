@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gtm import table
+from gtm.wire import edns
 
 QR, RD, TC = 0x8000, 0x0100, 0x0200
 WIDTH = {4: 32, 6: 128}
@@ -19,6 +20,7 @@ IN = b"\0\1"
 
 _HEAD = struct.Struct(">HHHHH")
 _KIND = struct.Struct(">H")
+_bisect = bisect.bisect_right
 
 
 class Static:
@@ -45,7 +47,7 @@ class Turn:
     Each owner has a cursor of its own, so that whoever asks two names (or A and AAAA) in turn still sees every member.
     """
 
-    __slots__ = ("cells", "endpoints", "hits", "instead", "pool", "replies", "size", "slots", "sticky", "why")
+    __slots__ = ("cells", "endpoints", "error", "hits", "instead", "pool", "replies", "size", "slots", "sticky")
 
     def __init__(self, ring: table.Ring) -> None:
         self.cells: dict[bytes, list[int]] = {}
@@ -60,7 +62,7 @@ class Turn:
         self.endpoints = ring.endpoints
         self.sticky = ring.sticky
         self.pool = ring.pool
-        self.why = ring.why
+        self.error = edns.error_option(ring.why) if ring.why else b""  # what is said to those who may see reasons
         # What is said when there are no slots; None is NODATA, which needs the zone's SOA.
         self.instead = Static(table.Fixed(ring.rcode, 0, 0, 0, b"")) if ring.rcode else None
 
@@ -68,27 +70,29 @@ class Turn:
 class Prefixes:
     """A PrefixTable, by family."""
 
-    __slots__ = ("nowhere", "starts", "values")
+    __slots__ = ("by", "nowhere")
 
     def __init__(self, prefixes: table.PrefixTable) -> None:
-        self.starts = {4: prefixes.v4_starts, 6: prefixes.v6_starts}
-        self.values = {4: prefixes.v4_values, 6: prefixes.v6_values}
+        # With the end of the address space behind the last start, which no address is at or beyond.
+        self.by = {
+            4: ((*prefixes.v4_starts, 1 << 32), prefixes.v4_values),
+            6: ((*prefixes.v6_starts, 1 << 128), prefixes.v6_values),
+        }
         self.nowhere = prefixes.nowhere
 
     def find(self, family: int, address: int) -> tuple[int, int]:
         """Return the value at an address and its scope: the shortest prefix around it inside one range (C2).
 
         A prefix lies inside a range when it holds neither neighbour's nearest address, so it must be one bit longer
-        than what the address has in common with them.
+        than what the address has in common with them. (With the end it has nothing in common: one bit too long.)
         """
-        starts, width = self.starts[family], WIDTH[family]
-        at = bisect.bisect_right(starts, address) - 1
-        scope = 0
-        if at > 0:
-            scope = width + 1 - (address ^ (starts[at] - 1)).bit_length()
-        if at + 1 < len(starts):
-            scope = max(scope, width + 1 - (address ^ starts[at + 1]).bit_length())
-        return self.values[family][at], scope
+        starts, values = self.by[family]
+        after = _bisect(starts, address)
+        differs = address ^ starts[after]
+        if after > 1:
+            before = address ^ (starts[after - 1] - 1)
+            differs = before if before < differs else differs  # half of what `min` costs
+        return values[after - 1], WIDTH[family] + 1 - differs.bit_length()
 
 
 class Steered:

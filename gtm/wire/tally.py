@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from gtm import names
 from gtm.wire import runtime
@@ -24,18 +25,19 @@ class Tally:
     """Everything that one responder counts between two drains.
 
     `udp` and `tcp` are keyed by type and class as they stand in a question, `rcodes` by number, `seen_from` by owner
-    and place.
+    and then by number of the place.
     """
 
     def __init__(self) -> None:
-        self.udp: dict[bytes, int] = {}
-        self.tcp: dict[bytes, int] = {}
+        self.udp: defaultdict[bytes, int] = defaultdict(int)
+        self.tcp: defaultdict[bytes, int] = defaultdict(int)
         self.rcodes = [0] * 17
         self.dropped: dict[str, int] = {}
         self.truncated = 0
-        self.seen_from: dict[tuple[bytes, str], int] = {}
+        self.seen_from: dict[bytes, list[int]] = {}
         self._steered: dict[tuple[bytes, str], int] = {}
         self._answers: dict[str, int] = {}
+        self._places: dict[tuple[bytes, str], int] = {}
 
     def drop(self, reason: str) -> None:
         """Count a packet that gets no answer."""
@@ -58,15 +60,23 @@ class Tally:
                     steered[key] = steered.get(key, 0) + cell[0] - cell[1]
                     cell[1] = cell[0]
 
+    def place(self, place_names: Sequence[str]) -> None:
+        """Take over what was seen from where; to be done before places get other numbers."""
+        for owner, numbers in self.seen_from.items():
+            for place, number in zip(place_names, numbers, strict=True):
+                if number:
+                    self._places[owner, place] = self._places.get((owner, place), 0) + number
+        self.seen_from.clear()
+
     def labelled(self) -> Counts:
-        """Return the counts under their labels. What rings hold has to be gathered first."""
+        """Return the counts under their labels. What rings hold has to be gathered first, and what was seen placed."""
         counts: Counts = {
             "queries": {},
             "responses": {(_RCODES[rcode],): number for rcode, number in enumerate(self.rcodes) if number},
             "dropped": {(reason,): number for reason, number in self.dropped.items()},
             "steered": {(names.text(owner), pool): number for (owner, pool), number in self._steered.items()},
             "answers": {(endpoint,): number for endpoint, number in self._answers.items()},
-            "places": {(names.text(owner), place): number for (owner, place), number in self.seen_from.items()},
+            "places": {(names.text(owner), place): number for (owner, place), number in self._places.items()},
             "truncated": {(): self.truncated} if self.truncated else {},
         }
         for transport, asked in (("udp", self.udp), ("tcp", self.tcp)):

@@ -151,3 +151,91 @@ def test_systemd_is_told_and_a_watchdog_of_another_process_is_not_ours(opened: l
     assert notify.watchdog_s == 10
     assert sd.Notify({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": pid + "0"}).watchdog_s == 0
     sd.Notify({}).say("READY=1")
+
+
+# --- many datagrams at once ---
+
+
+def _listening(listen: str, opened: list[socket.socket]) -> tuple[socket.socket, tuple[str, int]]:
+    rows = every(sockets.open_all([(listen, 0)], 1), opened)
+    sock = rows[0][0].udp
+    assert sock is not None
+    sock.setblocking(False)
+    return sock, sockets.addresses(rows[0])[0]
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_each_client_gets_its_own_answers_in_order_whatever_is_dropped_between_them(
+    listen: str, opened: list[socket.socket]
+) -> None:
+    sock, address = _listening(listen, opened)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen)
+    clients = [client_of((host, address[1]), opened) for _ in range(4)]
+    wrong: list[str] = []
+    ready = udp.drain(sock, shout, lambda reason, _: wrong.append(reason))
+    for turn in range(3):  # what one turn leaves in memory must not show in the next
+        for at, client in enumerate(clients):
+            for word in (b"hush", b"a" * (500 * turn) + b"first%d" % at, b"boom", b"second%d" % at):
+                client.send(word)
+        ready()
+        for at, client in enumerate(clients):
+            start = b"4 2130706433 " if "." in host else b"6 1 "
+            assert client.recv(4096) == start + b"A" * (500 * turn) + b"FIRST%d" % at
+            assert client.recv(4096) == start + b"SECOND%d" % at
+    assert wrong == ["internal"] * 12
+
+
+def test_an_answer_that_is_too_long_leaves_its_neighbours_alone(opened: list[socket.socket]) -> None:
+    sock, address = _listening("127.0.0.1", opened)
+    client = client_of(address, opened)
+    wrong: list[str] = []
+
+    def answer(packet: bytes, family: int, sender: int, transport: str) -> bytes:
+        return packet * (udp.QUERY_BYTES // len(packet) + (packet == b"long"))
+
+    for packet in (b"good", b"long", b"fine"):
+        client.send(packet)
+    udp.drain(sock, answer, lambda reason, _: wrong.append(reason))()
+    assert [client.recv(9000), client.recv(9000)] == [b"good" * 1024, b"fine" * 1024]
+    assert wrong == ["send"]
+
+
+@pytest.mark.parametrize(("words", "answered", "said"), [([], 3, []), ([b"hush"], 2, ["send"])])
+def test_what_the_kernel_refuses_is_counted_and_the_rest_is_sent(
+    words: list[bytes], answered: int, said: list[str], opened: list[socket.socket]
+) -> None:
+    sock, address = _listening("127.0.0.1", opened)
+    sock.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR: the kernel tells us of clients that are gone
+    gone, *rest = (client_of(address, opened) for _ in range(4))
+    for word in (b"hello", *words):
+        gone.send(word)
+    for client in rest:
+        client.send(b"hello")
+    gone.close()
+    wrong: list[str] = []
+    # The answer to the one that is gone brings an error at once. Within one call the kernel stops there and we go on;
+    # a call that begins with it fails, and what it was to send first is lost.
+    udp.drain(sock, shout, lambda reason, _: wrong.append(reason))()
+    assert wrong == said
+    assert [client.recv(100) for client in rest[-answered:]] == [b"4 2130706433 HELLO"] * answered
+
+
+def test_a_datagram_longer_than_any_query_is_cut_and_hurts_nobody(opened: list[socket.socket]) -> None:
+    sock, address = _listening("127.0.0.1", opened)
+    client = client_of(address, opened)
+    lengths: list[int] = []
+    for size in (60_000, 1, udp.QUERY_BYTES, udp.QUERY_BYTES + 1):
+        client.send(bytes(size))
+
+    def answer(packet: bytes, family: int, sender: int, transport: str) -> None:
+        lengths.append(len(packet))
+
+    udp.drain(sock, answer, lambda *_: None)()
+    assert lengths == [udp.QUERY_BYTES, 1, udp.QUERY_BYTES, udp.QUERY_BYTES]
+
+
+def test_the_sender_of_an_ipv6_datagram_is_told_whole(opened: list[socket.socket]) -> None:
+    head = bytes(8) + bytes(range(1, 17)) + bytes(8)
+    assert [high << 64 | low for high, low in udp._SENDER[socket.AF_INET6].iter_unpack(head)] == [
+        int.from_bytes(bytes(range(1, 17)))
+    ]
