@@ -18,7 +18,7 @@ PROMISE_TIMES = 1.7
 PROMISED = "GTM, everything on, client subnets"
 # By what they show: the answer path alone, the whole UDP path, and what a viewer waits for. Each ends with 1 when it
 # breaks a promise of its own.
-_OWN = ("benchmarks.respond", "benchmarks.udp_path", "benchmarks.failover")
+_OWN = ("benchmarks.respond", "benchmarks.udp_path", "benchmarks.failover", "benchmarks.scale")
 
 
 def peers(short: bool, into: Path | None) -> list[str]:
