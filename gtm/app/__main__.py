@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
+from typing import Any
 
 from gtm import app, errors, model
 from gtm.app import desk, node
@@ -31,6 +33,7 @@ async def control(path: str) -> int:
     front = desk.Desk(one, path)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_fallen)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     asked = asyncio.Event()
@@ -43,6 +46,17 @@ async def control(path: str) -> int:
         await served.close()
     await one.stop()
     return 0
+
+
+def _fallen(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what nobody caught. Without memory this process ends: what it was about to do may be half done.
+
+    The workers answer on, and the supervisor starts a process that has its memory before it (house section 6).
+    """
+    if isinstance(context.get("exception"), MemoryError):
+        log.critical("no memory is left; this process ends, and the next one begins")
+        os._exit(os.EX_OSERR)
+    loop.default_exception_handler(context)
 
 
 async def _reload_when(asked: asyncio.Event, front: desk.Desk, one: node.Node) -> None:

@@ -28,6 +28,8 @@ log = logging.getLogger("gtm")
 # How long a control process that finds answering workers waits for its own first judgement before it gives them a
 # table: longer than the engine's bounded warm-up, so that this bound is never the one that decides.
 HOLD_BACK_S = 15.0
+# After a mistake in the brain itself it is woken again this much later.
+STUMBLE_S = 1.0
 # The line for systemd is made anew at most this often: it counts all endpoints.
 STATUS_S = 1.0
 # What an event ends in that somebody on duty wants to see.
@@ -185,8 +187,14 @@ class Node:
     def _wake(self) -> None:
         self._timer = None
         self.brain.wall_offset_s = time.time() - time.monotonic()
-        self.brain.wake(time.monotonic())
-        self._carry_out()
+        try:
+            self.brain.wake(time.monotonic())
+            self._carry_out()
+        except Exception:  # goes on to the loop's handler; but whatever this was, time must not stand still
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(STUMBLE_S, self._wake)
+            raise
 
     def _carry_out(self) -> None:
         for effect in self.brain.effects():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import types
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import pytest
 from gtm import app
 from gtm.app import __main__ as control
 from gtm.app import desk as desks
+from gtm.app import node as nodes
 from gtm.web import node as desk
 
 
@@ -66,3 +68,28 @@ async def test_G3_a_configuration_that_this_machine_has_no_room_for_is_refused_i
     assert done.text.startswith("it could not be read: ")
     assert (node.config_accepted, "it could not be read" in node.config_trouble) == (False, True)
     assert [what[3] for what in said] == ["refused"]
+
+
+async def test_a_control_process_that_runs_out_of_memory_ends_and_other_mistakes_are_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    loop = asyncio.get_running_loop()
+    control._fallen(loop, {"message": "in a callback", "exception": ValueError("a mistake")})
+    assert ends == []
+    assert "in a callback" in caplog.text
+    control._fallen(loop, {"message": "in a callback", "exception": MemoryError()})
+    assert ends == [os.EX_OSERR]
+
+
+async def test_after_a_mistake_in_the_brain_it_is_woken_again() -> None:
+    def wake(now: float) -> None:
+        raise ValueError("a mistake")
+
+    loop = asyncio.get_running_loop()
+    node = types.SimpleNamespace(brain=types.SimpleNamespace(wake=wake), _timer=None, _wake=lambda: None)
+    with pytest.raises(ValueError, match="a mistake"):
+        nodes.Node._wake(cast(Any, node))
+    assert node._timer.when() == pytest.approx(loop.time() + nodes.STUMBLE_S, abs=0.5)
+    node._timer.cancel()
