@@ -164,3 +164,19 @@ def told(packet: bytes) -> str:
     assert packet[:2] == b"\x12\x34"
     assert packet[6:8] == b"\x00\x01", packet
     return socket.inet_ntoa(packet[len(question()) + 12 : len(question()) + 16])
+
+
+def pair_of_sockets() -> tuple[socket.socket, socket.socket]:
+    """Return a UDP socket and a listening TCP socket on one free port of 127.0.0.1, as systemd would pass them."""
+    for _ in range(50):  # the port that is free for one may be taken for the other
+        stream, datagrams = socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stream.bind(("127.0.0.1", 0))
+        try:
+            datagrams.bind(stream.getsockname())
+        except OSError:
+            stream.close()
+            datagrams.close()
+            continue
+        stream.listen()
+        return datagrams, stream
+    raise AssertionError("no port is free for both UDP and TCP")

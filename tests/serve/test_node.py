@@ -156,10 +156,8 @@ def test_systemd_hears_ready_when_every_worker_answers_and_the_rest_as_it_happen
 
 
 def test_sockets_of_systemd_are_answered_on(start: Start) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams, socket.socket() as stream:
-        datagrams.bind(("127.0.0.1", 0))
-        stream.bind(datagrams.getsockname())
-        stream.listen()
+    datagrams, stream = node.pair_of_sockets()
+    with datagrams, stream:
         one = start(sockets=[datagrams, stream], workers=2)
         bound = one.serve("192.0.2.1")
         assert tuple(bound["listen"][0]) == datagrams.getsockname()

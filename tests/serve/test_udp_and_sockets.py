@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from gtm.serve import sd, sockets, udp
+from tests.serve import node
 
 
 @pytest.fixture
@@ -119,12 +120,9 @@ def test_an_address_that_is_not_ours_is_refused_in_plain_words() -> None:
 
 
 def test_sockets_of_systemd_are_shared_by_all_workers(opened: list[socket.socket]) -> None:
-    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    datagrams, stream = node.pair_of_sockets()
     other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     opened += [datagrams, stream, other]
-    datagrams.bind(("127.0.0.1", 0))
-    stream.bind(("127.0.0.1", datagrams.getsockname()[1]))
     rows = sockets.share_passed([datagrams, stream], 2)
     assert rows[0] == rows[1] == [sockets.Bound(datagrams, None), sockets.Bound(None, stream)]
     assert sockets.addresses(rows[0]) == [datagrams.getsockname()]
