@@ -1,7 +1,8 @@
 """Servers in, failover times out: from `kill -9` of an edge to 40 right answers in a row, for GTM and its peers.
 
-Each server watches two HTTP edges, the peers as fast as they may, and gives both while both live. One run kills one edge at a moment
-drawn by lot and asks every 5 ms until 40 answers in a row are without it; then the edge comes back. Servers take turns.
+Each server watches two HTTP edges, the peers as fast as they may, and gives both while both live. One run kills one
+edge at a moment drawn by lot and asks every 5 ms until 40 answers in a row are without it; then the edge comes back.
+Servers take turns.
 """
 
 from __future__ import annotations
