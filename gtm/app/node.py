@@ -101,9 +101,10 @@ class Node:
         self._spawn(self.book.run())
         self.happened("node", self.snapshot.node, "", "started", f"version {version}, {self.snapshot.digest[:12]}")
         self._say_troubles()
-        self.feed(events.ConfigCame(self.snapshot, networks))
+        # The orders first: no table may go out that does not know of a drained node (semantics B5).
         self.brain.orders = orders  # they were news when they were given
         self.feed(events.StoreChanged(orders))
+        self.feed(events.ConfigCame(self.snapshot, networks))
 
     async def stop(self) -> None:
         """Write down what is to be remembered, and let go."""

@@ -187,7 +187,8 @@ def _command(pid: int) -> list[str]:
 def judged(heard: stream.Heard, *stages: tuple[float, set[str]], lost: int = 0) -> stream.Heard:
     """Hold every answer to the stages of the steered name, and the static one to its record; say the figures."""
     assert heard.strange == []
-    assert heard.wrong(PLAY, *stages) == []
+    wrong = heard.wrong(PLAY, *stages)
+    assert wrong == [], f"{len(wrong)} wrong answers, the first {wrong[:5]}"
     assert heard.wrong(STATIC, (0.0, STATIC_ANSWER)) == []
     assert len(heard.lost) <= lost, f"{heard.figures()}; lost at {heard.lost[:20]}"
     return heard

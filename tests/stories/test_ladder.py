@@ -249,6 +249,11 @@ def test_A1_remembered_health_is_used_at_start_so_a_dead_node_is_not_handed_out_
     assert again.ever(PLAY) == {"192.0.2.12"}
 
 
+def test_B5_the_first_table_after_a_start_knows_the_orders_in_force() -> None:
+    world = World(config(), orders=(seen.Override("1", "a1", "drain"),))
+    assert world.ever(PLAY) == {"192.0.2.12"}
+
+
 def test_C2_rules_by_place_send_each_client_to_its_own_pool() -> None:
     text = config().replace(
         "      other:",

@@ -38,6 +38,7 @@ class World:
         networks: seen.Networks | None = None,
         geography: Iterable[tuple[int, int, int, dict[str, object]]] | None = None,
         remembered: brain.Remembered | None = None,
+        orders: tuple[seen.Override, ...] = (),
         took_s: float = 0.01,
     ) -> None:
         self.now, self.took_s = 1000.0, took_s
@@ -52,6 +53,8 @@ class World:
         self.brain = brain.Brain("ns1", dice=lambda: next(self._dice), remembered=remembered)
         self.brain.wall_offset_s = WALL_S - 1000.0
         self.responder: respond.Responder | None = None
+        if orders:
+            self.order(*orders)
         self.reload(text, networks=networks, geography=geography)
 
     def reload(
