@@ -25,7 +25,8 @@ def test_the_benchmark_measures_every_row_and_writes_it_down(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert list(figures["cpu_us_per_answer"]) == [row.label for row in speed.ROWS]
-    assert all(one["rounds"][0] > 0 and one["answers_per_s"][0] > 0 for one in figures["cpu_us_per_answer"].values())
+    rows = figures["cpu_us_per_answer"]
+    assert [label for label, one in rows.items() if not one["rounds"][0] * one["answers_per_s"][0] > 0] == []
     assert list(figures["failover_s"]) == list(failover_peers.makers(1))
     assert set(figures["versions"]) == set(servers.PACKAGES.values())
     for label in (*figures["cpu_us_per_answer"], *figures["failover_s"]):
