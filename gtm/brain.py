@@ -26,6 +26,7 @@ STICKY_KEY = b"gtm sticky ring 1"
 FAMILIES: tuple[model.Family, ...] = ("ipv4", "ipv6", "cname")
 RUNGS: tuple[model.Rung, ...] = ("first", "fallback", "degraded", "last_resort")
 
+_Prepared = tuple[model.Snapshot, seen.Networks, audience.Partition, compiler.Grown]
 Remembered = Mapping[model.CheckKey, tuple[model.Status, float, str]]
 
 
@@ -42,6 +43,7 @@ class Brain:
         self.snapshot: model.Snapshot
         self.partition: audience.Partition
         self.table: table.AnswerTable
+        self._prepared: _Prepared | None = None
         self._configured = False
         self.decisions: list[seen.Decision] = []
         self.rungs: dict[int, model.Rung] = {}
@@ -63,6 +65,10 @@ class Brain:
         self._remember_at_s = 0.0
         self._changed: set[str] = set()
         self._judged = False
+
+    def prepare(self, snapshot: model.Snapshot, networks: seen.Networks) -> None:
+        """Do what does not depend on health for a `ConfigCame` of these two. Needs nothing of the rest: any thread."""
+        self._prepared = _prepared(snapshot, networks)
 
     # --- the four verbs -------------------------------------------------------------------------------------------
 
@@ -145,7 +151,11 @@ class Brain:
     def _configure(self, snapshot: model.Snapshot, networks: seen.Networks, now: float) -> None:
         self.health.configure(snapshot, now, self._dice, self._remembered)
         self._remembered = {}
-        self.snapshot, self.partition, self._configured = snapshot, audience.partition(snapshot, networks), True
+        ready, self._prepared = self._prepared, None
+        if ready is None or ready[0] is not snapshot or ready[1] is not networks:
+            ready = _prepared(snapshot, networks)
+        self.partition, grown = ready[2:]
+        self.snapshot, self._configured = snapshot, True
         self._judged = self.health.judged(now)
         self._index(snapshot)
         self.decisions, self._rings, self._first_ring, self._dirty = [], [], [], set()
@@ -166,6 +176,7 @@ class Brain:
             places=self.partition.places,
             place_names=self.partition.place_names,
             shared_key=STICKY_KEY,
+            grown=grown,
         )
         self._effects.append(events.SwapTable(self.table))
 
@@ -325,3 +336,7 @@ class Brain:
     def _emit(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
         at = self._now_s + self.wall_offset_s
         self._effects.append(events.Emit(events.Event(at, kind, subject, before, after, cause)))
+
+
+def _prepared(snapshot: model.Snapshot, networks: seen.Networks) -> _Prepared:
+    return snapshot, networks, audience.partition(snapshot, networks), compiler.grow(snapshot)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gtm import brain, errors, events, files, model, ports, probes, seen, view
-from gtm.app import geography
+from gtm.app import collector, geography
 from gtm.config import load, show
 from gtm.wire import records as wire_records
 
@@ -25,7 +25,8 @@ def records() -> ports.RecordReader:
 
 def load_configuration(path: str) -> load.Loaded:
     """Read a configuration with all that it includes. Never raises for what is in it."""
-    return files.load(path, kinds=kinds(), records=records())
+    with collector.resting():
+        return files.load(path, kinds=kinds(), records=records())
 
 
 def explain_offline(path: str, name: str, qtype: str, client: str, assume: Sequence[str]) -> dict[str, Any]:

@@ -8,17 +8,21 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 from gtm import app, errors, model
-from gtm.app import desk, node
-from gtm.serve import supervisor
+from gtm.app import caretaker, desk, last, node
+from gtm.config import load
+from gtm.serve import channel, supervisor
 from gtm.web import application
+from gtm.web import node as web_node
 
 log = logging.getLogger("gtm")
 
 # Of a reload's plan in the log: a hundred thousand new names are no reason for a hundred thousand lines.
 PLAN_LINES = 20
+REPLACED_WITHIN_S = 90.0  # a million names take a minute to load
 
 
 async def control(path: str) -> int:
@@ -27,25 +31,65 @@ async def control(path: str) -> int:
     if loaded.problems:
         print(app.refused_text(loaded, color=sys.stderr.isatty()), file=sys.stderr)
     if loaded.snapshot is None:
-        return supervisor.REFUSED
-    one = node.Node(loaded.snapshot)
+        return await _take_care(path, loaded)
+    one = node.Node(loaded.snapshot, path)
     await one.start()
-    front = desk.Desk(one, path)
-    stop = asyncio.Event()
+    await _stand(desk.Desk(one, path), one, one.snapshot.web.listen, one.in_charge)
+    await one.stop()
+    return 0
+
+
+async def _take_care(path: str, loaded: load.Loaded) -> int:
+    """Answer the last table until the configuration is accepted; return 78 when there is none."""
+    found = None
+    if not os.environ.get(channel.TRIAL):  # who wants to replace another must do better than that
+        found = await asyncio.to_thread(last.find, path)
+    if found is None:
+        return supervisor.REFUSED
+    try:
+        one = caretaker.Caretaker(found, loaded, path)
+    except errors.TableError as error:
+        log.error("%s cannot be answered from: %s", found.path, error)
+        return supervisor.REFUSED
+    await one.start()
+    web = found.settings.web
+    in_charge = asyncio.Event()
+    in_charge.set()
+    await _stand(one, one, model.Listen(*web) if web else None, in_charge)
+    one.close()
+    return 0
+
+
+async def _stand(
+    front: desk.Desk | caretaker.Caretaker,
+    one: node.Node | caretaker.Caretaker,
+    listen: model.Listen | None,
+    in_charge: asyncio.Event,
+) -> None:
+    """Serve the web once it is `in_charge`, and obey signals, until one asks to stop or it is `over`."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_fallen)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, one.over.set)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def begin(job: Coroutine[Any, Any, None]) -> None:
+        task = loop.create_task(job)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
     asked = asyncio.Event()
     one.on_reload = asked.set
     reloads = loop.create_task(_reload_when(asked, front, one))
-    served = await _serve_web(front, one)
-    await stop.wait()
+    one.on_replace = lambda: begin(_replace(front))
+    waits = [asyncio.ensure_future(one.over.wait()), asyncio.ensure_future(in_charge.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    waits[1].cancel()
+    served = await _serve_web(front, listen) if in_charge.is_set() else None
+    await waits[0]
     reloads.cancel()
     if served is not None:
         await served.close()
-    await one.stop()
-    return 0
 
 
 def _fallen(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -59,7 +103,7 @@ def _fallen(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     loop.default_exception_handler(context)
 
 
-async def _reload_when(asked: asyncio.Event, front: desk.Desk, one: node.Node) -> None:
+async def _reload_when(asked: asyncio.Event, front: web_node.WebNode, one: node.Node | caretaker.Caretaker) -> None:
     """Reload when asked. However often it is asked during one reload, one more follows: that one sees every edit."""
     while True:
         await asked.wait()
@@ -67,7 +111,18 @@ async def _reload_when(asked: asyncio.Event, front: desk.Desk, one: node.Node) -
         await _reload(front, one)
 
 
-async def _reload(front: desk.Desk, one: node.Node) -> None:
+async def _replace(front: web_node.WebNode) -> None:
+    """Do what SIGUSR2 asks."""
+    try:
+        done = await front.replace(yes=False, within_s=REPLACED_WITHIN_S, by="SIGUSR2")
+    except errors.GtmError as error:
+        log.error("not replaced: %s", error)
+        return
+    if not done.done:
+        log.error("not replaced: %s", done.why)
+
+
+async def _reload(front: web_node.WebNode, one: node.Node | caretaker.Caretaker) -> None:
     """Do what SIGHUP asks; a refusal is said and leaves the old configuration in force."""
     done = await front.reload(yes=False, by="SIGHUP")
     for line in done.plan[:PLAN_LINES]:
@@ -79,15 +134,14 @@ async def _reload(front: desk.Desk, one: node.Node) -> None:
     one.link.ready()
 
 
-async def _serve_web(front: desk.Desk, one: node.Node) -> application.Served | None:
-    listen = one.snapshot.web.listen
+async def _serve_web(front: desk.Desk | caretaker.Caretaker, listen: model.Listen | None) -> application.Served | None:
     if listen is None:
         return None
     try:
         served = await application.start(application.make(front), listen)
     except errors.GtmError as error:  # answering does not need the web (semantics G5)
         log.error("%s", error)
-        one.happened("node", "web", "", "unusable", str(error))
+        front.happened("node", "web", "", "unusable", str(error))
         return None
     front.web_listen = str(model.Listen(listen.host, served.port))
     log.info("web on http://%s/", front.web_listen)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, seen, view
-from gtm.app import gauges
+from gtm.app import collector, gauges
 from gtm.app import node as nodes
 from gtm.config import plan, show
 from gtm.health import orders as targets
@@ -32,10 +32,16 @@ class Desk:
         self.node = node
         self.path = path
         self.web_listen = ""
+        self._names_of = -1
+        self._names_shown: Sequence[Mapping[str, Any]] = ()
         self._safe_at: dict[str, float] = {}
         self._reloading = asyncio.Lock()
         self._credentials: Sequence[desk.Credential] = ()
         self._read_secrets()
+
+    def happened(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
+        """Say that something happened."""
+        self.node.happened(kind, subject, before, after, cause)
 
     def _read_secrets(self) -> None:
         self._credentials, troubles = auth.credentials(self.node.snapshot.web.tokens, os.environ)
@@ -59,12 +65,20 @@ class Desk:
                 "web": self.web_listen,
             },
             "processes": [{"role": role, "pid": pid} for role, pid in node.processes],
-            "names": view.names_view(mind),
+            "names": self._names(),
             "pools": view.pools_view(mind),
             "endpoints": view.endpoints_view(mind, time.monotonic()),
             "config": {"accepted": node.config_accepted, "at": node.config_at, "trouble": node.config_trouble},
             "geo": {"built_at": node.atlas.built_at(), "troubles": list(node.atlas.troubles)},
         }
+
+    def _names(self) -> Sequence[Mapping[str, Any]]:
+        """Return every name; with 100,000 of them that is made once a revision, not once for each who looks."""
+        mind = self.node.brain
+        if self._names_of != mind.revision:
+            with collector.resting():
+                self._names_shown, self._names_of = view.names_view(mind), mind.revision
+        return self._names_shown
 
     def explain(self, name: str, qtype: str, client: str, assume: Sequence[str]) -> Mapping[str, Any]:
         """Return the shape `explain`."""
@@ -161,7 +175,7 @@ class Desk:
             if loaded.snapshot is None:
                 self._refused(f"{show.tally(loaded.problems)}; the old one stays", by)
                 return desk.Reloaded(False, problems=found, text=app.refused_text(loaded))
-            planned = plan.compare(self.node.snapshot, loaded.snapshot)
+            planned = await asyncio.to_thread(plan.compare, self.node.snapshot, loaded.snapshot)
             lines = planned.lines
             if planned.restart:
                 lines += (f"not before a restart: {', '.join(planned.restart)}",)
@@ -176,6 +190,24 @@ class Desk:
             self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")
             await self.node.settled(CONFIRM_S)
             return desk.Reloaded(True, lines, problems=found, digest=after)
+
+    async def replace(self, yes: bool, within_s: float, by: str) -> desk.Replaced:
+        """Let the installed version take over, unless the configuration is not what is in force, or it is no good."""
+        if self.node.judge.busy:
+            raise desk.Refused("conflict", "a replacement is under way already")
+        loaded = await asyncio.to_thread(app.load_configuration, self.path)
+        if loaded.snapshot is None:
+            return desk.Replaced(False, "the configuration on disk would be refused: see `gtm check`")
+        same = loaded.snapshot.digest == self.node.snapshot.digest
+        if not same and not yes:
+            return desk.Replaced(False, "the configuration on disk is not the one in force: reload first", True)
+        await self.node.remember_now()
+        self.node.happened("node", self.node.snapshot.node, "", "replacing", f"asked by {by}")
+        why = await self.node.judge.replace(within_s, lenient=not same)
+        self.node.happened(
+            "node", self.node.snapshot.node, "replacing", "refused" if why else "replaced", why or "done"
+        )
+        return desk.Replaced(not why, why)
 
     def _refused(self, why: str, by: str) -> None:
         self.node.config_accepted, self.node.config_trouble = False, why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from gtm import __version__, view
 from gtm.app import node as nodes
@@ -21,13 +22,18 @@ COUNTED = {
 }
 
 
+def counted(counts: Mapping[str, Mapping[tuple[str, ...], int]]) -> dict[str, desk.Samples]:
+    """Return what was counted under the names of its metrics."""
+    return {
+        metric: {labels: float(count) for labels, count in counts.get(kind, {}).items()}
+        for kind, metric in COUNTED.items()
+    }
+
+
 def collect(node: nodes.Node) -> desk.Metrics:
     """Return all counts and gauges as they are now."""
     mind, now, wall = node.brain, time.monotonic(), time.time()
-    found: dict[str, desk.Samples] = {
-        metric: {labels: float(count) for labels, count in node.counts[kind].items()}
-        for kind, metric in COUNTED.items()
-    }
+    found = counted(node.counts)
     endpoints, pools = view.endpoints_view(mind, now), view.pools_view(mind)
     up = {"up": 1.0, "down": 0.0, "unknown": float("nan")}
     found["endpoint_up"] = {(one["endpoint"], one["family"]): up[one["state"]] for one in endpoints}
@@ -52,6 +58,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
         (str(at),): float(pid > 0) for at, pid in enumerate(pid for role, pid in node.processes if role == "worker")
     }
     found["table_revision"] = {(): float(mind.revision)}
+    found["table_age_seconds"] = {(): max(0.0, wall - node.last_at) if node.last_at else 0.0}
     found["geo_database_age_seconds"] = {(path,): wall - at for path, at in node.atlas.built_at().items()}
     found["store_up"] = {(): float(node.book.works)}
     found["guard_active"] = {(): float(mind.health.guard_tripped)}

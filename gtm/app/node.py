@@ -16,9 +16,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from gtm import __version__ as version
-from gtm import brain, events, model, probes, seen, table
-from gtm.app import book, geography, meter
+from gtm import brain, errors, events, model, probes, seen, table, units
+from gtm.app import book, collector, geography, judge, last, meter
 from gtm.probes import runner
+from gtm.serve import channel
 from gtm.serve import links as linking
 from gtm.store import open_store
 from gtm.wire import pack
@@ -39,8 +40,8 @@ ALARMING = frozenset({"down", "failed", "tripped", "refused", "unusable", "fallb
 class Node:
     """The control process of one nameserver."""
 
-    def __init__(self, snapshot: model.Snapshot) -> None:
-        self.snapshot = snapshot
+    def __init__(self, snapshot: model.Snapshot, path: str) -> None:
+        self.snapshot, self.path = snapshot, path
         self.link = linking.Links.from_environment(
             on_counts=self._counted, on_swapped=self._acknowledged, on_supervisor=self._told
         )
@@ -48,6 +49,13 @@ class Node:
         self.processes: tuple[tuple[str, int], ...] = ()
         self.restarts: Mapping[str, int] = {}
         self.on_reload: Callable[[], None] = lambda: None
+        self.on_replace: Callable[[], None] = lambda: None
+        # On trial nothing is done that others can see: no web, nothing written.
+        self.in_charge = asyncio.Event()
+        if not os.environ.pop(channel.TRIAL, ""):
+            self.in_charge.set()
+        self.over = asyncio.Event()  # it is time to end
+        self.judge = judge.Judge(self.link, self._whole)
         self.store = open_store(snapshot.store)
         self.book = book.Book(
             self.store, snapshot.store, happened=self.happened, tell=self._tell, returned=self._store_returned
@@ -66,6 +74,9 @@ class Node:
         self.stopping = asyncio.Event()
         self._moved = asyncio.Event()
         self._published = 0
+        self.last_at = 0.0  # when what the workers answer was true last, while that is an earlier node's table
+        self._keeper: last.Keeper | None = None
+        self._to_keep = False
         self._falls: collections.deque[tuple[int, float]] = collections.deque(maxlen=1000)
         self._holding_back_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -93,18 +104,41 @@ class Node:
             self.snapshot.node,
             dice=random.random,  # spreads probes; nothing secret
             # Above what the workers answer from already, if an earlier control process gave it to them (semantics G1).
-            first_revision=self.bound.revision,
+            first_revision=max(self.bound.revision, await self._stand_in(bool(remembered))),
             remembered={key: (status, wall - at, reason) for key, (status, at, reason) in remembered.items()},
         )
-        if self.bound.revision:
+        if self.bound.revision or self.last_at:
             self._holding_back_until = now + HOLD_BACK_S
-        self._spawn(self.book.run())
+        if (place := last.folder(self.snapshot.store)) is not None:
+            self._keeper = last.Keeper(str(place / last.NAME), self.link.copy, self._keeping)
+        self._spawn(self._keep_book())
         self.happened("node", self.snapshot.node, "", "started", f"version {version}, {self.snapshot.digest[:12]}")
         self._say_troubles()
         # The orders first: no table may go out that does not know of a drained node (semantics B5).
         self.brain.orders = orders  # they were news when they were given
         self.feed(events.StoreChanged(orders))
-        self.feed(events.ConfigCame(self.snapshot, networks))
+        with collector.resting():
+            self.feed(events.ConfigCame(self.snapshot, networks))
+
+    async def _stand_in(self, remembers: bool) -> int:
+        """Let the last table answer for a node that has forgotten everything; return its revision, or 0 for none."""
+        found = None
+        if not self.bound.revision and not remembers:
+            found = await asyncio.to_thread(last.find, self.path)
+        if found is None or found.settings.digest != self.snapshot.digest:
+            return 0
+        try:
+            revision = self.link.publish_journal(found.kept)
+        except errors.TableError as error:
+            self.happened("node", "last table", "", "unusable", str(error))
+            return 0
+        self.last_at = found.at
+        age = units.show_seconds(round(found.age_s(time.time())))
+        self.happened("node", "last table", "", "in force", f"no health is known: answers are {age} old until it is")
+        return revision
+
+    def _keeping(self, trouble: str) -> None:
+        self.happened("node", "last table", "", "unusable" if trouble else "kept", trouble or "it can be written again")
 
     async def stop(self) -> None:
         """Write down what is to be remembered, and let go."""
@@ -113,9 +147,14 @@ class Node:
             if timer is not None:
                 timer.cancel()
         await self.runner.close()
+        if self._keeper is not None:
+            await self._keeper.close()
         self.happened("node", self.snapshot.node, "started", "stopped", "asked to")
-        await self.book.remember(self.brain.remembered(time.monotonic()))
+        await self.remember_now()
         self.book.close()
+        if not self.in_charge.is_set():  # a trial that came to nothing leaves no trace
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
         self.link.close()
@@ -163,11 +202,14 @@ class Node:
         """Put an accepted configuration in force."""
         atlas = geography.Atlas.open(snapshot)
         networks = await asyncio.to_thread(atlas.networks, snapshot)
+        with collector.resting():  # beside the loop, which probes
+            await asyncio.to_thread(self.brain.prepare, snapshot, networks)
         self.snapshot, self.atlas = snapshot, atlas
         self.runner.keep(snapshot.checks)
         self.measures = {key: value for key, value in self.measures.items() if key in snapshot.checks}
         try:
-            self.feed(events.ConfigCame(snapshot, networks))
+            with collector.resting():
+                self.feed(events.ConfigCame(snapshot, networks))
         except Exception:
             # Half a configuration is worse than none (semantics G3): the workers answer on, and the supervisor starts
             # a process that has a whole one.
@@ -208,8 +250,9 @@ class Node:
                     self._publish_rings(revision, rings, first_bad_s)
                 case events.Emit(event):
                     self._emit(event)
-                case events.Remember(states):
+                case events.Remember(states) if self.in_charge.is_set():
                     self._spawn(self.book.remember(states))
+        self._keep()
         self._moved.set()
         if self._timer is not None:
             self._timer.cancel()
@@ -221,10 +264,13 @@ class Node:
     def _publish_table(self) -> None:
         if self._held_back():
             return
-        whole = self.brain.current_table()
+        whole = self._whole()
         self._published = whole.revision
         self.link.publish_table(pack.pack_table(whole), whole.revision)
-        self._tell_status()
+        self._published_anew()
+
+    def _whole(self) -> table.AnswerTable:
+        return self.brain.current_table()
 
     def _publish_rings(self, revision: int, rings: Mapping[int, table.Ring], first_bad_s: float) -> None:
         if self._published == 0:
@@ -234,7 +280,18 @@ class Node:
         if first_bad_s:
             self._falls.append((revision, first_bad_s))
         self.link.publish_rings(pack.pack_rings(revision, rings), revision)
+        self._published_anew()
+
+    def _published_anew(self) -> None:
+        self.last_at = 0.0
+        self._to_keep = True
         self._tell_status()
+
+    def _keep(self) -> None:
+        """Keep what is published for the next start. What is not judged is no good table."""
+        if self._to_keep and self._keeper is not None and self.brain.judged() and self.in_charge.is_set():
+            self._to_keep = False
+            self._keeper.changed(last.Settings.of(self.snapshot, self.path))
 
     def _held_back(self) -> bool:
         """Say whether the workers' own table is better than ours: they answer, and we have judged nothing yet."""
@@ -275,6 +332,15 @@ class Node:
         for tell in tuple(self.listeners):
             tell(event)
 
+    async def _keep_book(self) -> None:
+        await self.in_charge.wait()
+        await self.book.run()
+
+    async def remember_now(self) -> None:
+        """Keep what is known of health, for whoever comes next."""
+        if self.in_charge.is_set():
+            await self.book.remember(self.brain.remembered(time.monotonic()))
+
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(job)
         self._tasks.add(task)
@@ -312,6 +378,15 @@ class Node:
         """Hear the supervisor."""
         if kind == "reload":
             self.on_reload()
+        elif kind == "replace":
+            self.on_replace()
+        elif kind == "go":
+            self.in_charge.set()
+            self._spawn(self.orders_changed())  # what was ordered of the one before in the meantime
+        elif kind in {"judge", "replaced"}:
+            self.judge.told(kind, body)
+            if kind == "replaced" and body["ok"]:
+                self.over.set()
         elif kind == "processes":
             restarts = body["restarts"]
             for role in ("worker", "control"):

@@ -67,9 +67,9 @@ class Client:
         """Return what `GET /api/v1/PATH` gives. Raises `Unreachable`, `NotDone`."""
         return self._ask("GET", path + ("?" + parse.urlencode(query) if query else ""))
 
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any], wait_s: float = WAIT_S) -> dict[str, Any]:
         """Return what `POST /api/v1/PATH` gives. Raises `Unreachable`, `NotDone`."""
-        return self._ask("POST", path, json.dumps(body))
+        return self._ask("POST", path, json.dumps(body), wait_s)
 
     def delete(self, path: str, last: str) -> dict[str, Any]:
         """Return what `DELETE /api/v1/PATH/LAST` gives. Raises `Unreachable`, `NotDone`."""
@@ -90,8 +90,8 @@ class Client:
             raise self._unreachable(wrong) from wrong
         raise Unreachable(f"{self.url} ended the stream of events")
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
-        connection = self._kind(self._host, self._port, timeout=WAIT_S)
+    def _ask(self, method: str, path: str, body: str | None = None, wait_s: float = WAIT_S) -> dict[str, Any]:
+        connection = self._kind(self._host, self._port, timeout=wait_s)
         try:
             with closing(connection), closing(self._send(connection, method, path, body)) as response:
                 raw = response.read(MAX_ANSWER_BYTES)

@@ -22,6 +22,7 @@ COMMANDS = {
     "release": "gtm.cli.orders:release",
     "orders": "gtm.cli.orders:orders",
     "reload": "gtm.cli.reload:command",
+    "replace": "gtm.cli.replace:command",
     "schema": "gtm.cli.schema:command",
     "version": "gtm.cli.version:command",
     "completion": "gtm.cli.completion:command",

@@ -18,6 +18,8 @@ _IN_MEMFD = b"@"
 
 # Where the supervisor tells the control process the descriptor of the channel between them.
 VARIABLE = "GTM_SUPERVISOR_FD"
+# Set for a control process that must prove itself before it may touch anything that others see.
+TRIAL = "GTM_TRIAL"
 
 
 class Message(NamedTuple):

@@ -52,7 +52,7 @@ class Child:
         self.started_s = 0.0
         self.due_s: float | None = 0.0  # when to start; None while it runs
         self.stopping_s: float | None = None  # since when it has been asked to end
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Adopted | None = None
         self.user = user
         self._command = command
         self._backoff = Backoff()
@@ -92,6 +92,51 @@ class Child:
         """Send it a signal, if it runs."""
         if self.process is not None:
             self.process.send_signal(number)
+
+    def packed(self) -> dict[str, Any]:
+        """Return what another program of this process needs to keep it alive, as JSON."""
+        return {"role": self.role, "pid": self.pid, "restarts": self.restarts, "started_s": self.started_s}
+
+    def unpack(self, told: Mapping[str, Any]) -> None:
+        """Take over a process that an earlier program of this process started."""
+        self.restarts, self.started_s = int(told["restarts"]), float(told["started_s"])
+        self.due_s = None if told["pid"] else 0.0
+        self.process = Adopted(int(told["pid"])) if told["pid"] else None
+
+
+class Adopted:
+    """A child of this process that another program started, before this one took the process over."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._status: int | None = None
+
+    def poll(self) -> int | None:
+        """Return its exit status (negative: by that signal), or None while it runs."""
+        return self._wait(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        """Wait for its end."""
+        return self._wait(0)
+
+    def _wait(self, options: int) -> int | None:
+        if self._status is None:
+            try:
+                pid, status = os.waitpid(self.pid, options)
+            except ChildProcessError:  # somebody else has buried it
+                pid, status = self.pid, 0
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is not buried (then its number may be another's)."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
 
 
 def _die_with(parent: int) -> Callable[[], None]:

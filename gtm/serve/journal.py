@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from gtm import errors
@@ -53,6 +54,18 @@ class Writer:
         while at < end:
             at += os.pwrite(self.fd, view[len(data) - (end - at) :], at)
 
+    def copy(self) -> Callable[[], bytes]:
+        """Return what reads everything that is in it now; call it once, in any thread, whatever becomes of this."""
+        fd, size_bytes = os.dup(self.fd), self.size_bytes
+
+        def read() -> bytes:
+            try:
+                return _read(fd, 0, size_bytes)
+            finally:
+                os.close(fd)
+
+        return read
+
     def close(self) -> None:
         """Let go of the memfd; readers that hold it read on."""
         os.close(self.fd)
@@ -79,15 +92,32 @@ class Reader:
 
     def body(self, record: Record) -> bytes:
         """Return a record's body."""
-        parts, at, end = [], record.at, record.at + record.size_bytes
-        while at < end:
-            part = os.pread(self._fd, end - at, at)
-            if not part:
-                raise errors.TableError("the journal ends inside a record")
-            parts.append(part)
-            at += len(part)
-        return b"".join(parts)
+        return _read(self._fd, record.at, record.size_bytes)
 
     def close(self) -> None:
         """Let go of the memfd."""
         os.close(self._fd)
+
+
+def records(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield kind, revision and body of every record in a copy of a journal. Raises `TableError` when it is cut off."""
+    at = 0
+    while at < len(data):
+        if at + _HEAD.size > len(data):
+            raise errors.TableError("the journal ends inside a record")
+        size_bytes, revision, kind = _HEAD.unpack_from(data, at)
+        at += _HEAD.size + size_bytes
+        if at > len(data):
+            raise errors.TableError("the journal ends inside a record")
+        yield kind, revision, data[at - size_bytes : at]
+
+
+def _read(fd: int, at: int, size_bytes: int) -> bytes:
+    parts, end = [], at + size_bytes
+    while at < end:
+        part = os.pread(fd, end - at, at)
+        if not part:
+            raise errors.TableError("the journal ends inside a record")
+        parts.append(part)
+        at += len(part)
+    return b"".join(parts)

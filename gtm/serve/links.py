@@ -92,6 +92,7 @@ class Links:
         self._rings: list[bytes] = []
         self._revision = self._table_revision = 0
         self._bound: asyncio.Future[Bound] = self._loop.create_future()
+        self.candidates: list[channel.Channel] = []  # workers on trial that this process is to judge
 
     @classmethod
     def from_environment(
@@ -147,6 +148,24 @@ class Links:
             # A doorbell that does not fit falls behind others that nobody has answered yet: nothing is lost.
             line.channel.send("rings")
 
+    def publish_journal(self, kept: bytes) -> int:
+        """Give every worker what an earlier node answered (a copy of its journal); return its revision.
+
+        Raises `TableError` when it is cut off or empty.
+        """
+        for kind, revision, body in list(journal.records(kept)):
+            if kind == journal.TABLE:
+                self.publish_table(body, revision)
+            else:
+                self.publish_rings(body, revision)
+        if self._journal is None:
+            raise errors.TableError("there is no table in it")
+        return self._revision
+
+    def copy(self) -> Callable[[], bytes] | None:
+        """Return what reads all that was published (see `journal.Writer.copy`), or None before the first table."""
+        return self._journal.copy() if self._journal is not None else None
+
     def _merge(self) -> None:
         """Begin a new journal with the newest of every ring, so that it never grows without end."""
         newest = {}
@@ -174,6 +193,10 @@ class Links:
         """Say that what was published last is what should be served; the supervisor tells systemd when it is."""
         self._supervisor.channel.send_json("ready", {"revision": self._revision})
 
+    def tell(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Tell the supervisor something of a replacement: `replace` or `verdict`."""
+        self._supervisor.channel.send_json(kind, body)
+
     def status(self, text: str) -> None:
         """Set the line that `systemctl status` shows."""
         self._supervisor.channel.send_json("status", {"text": text})
@@ -190,11 +213,14 @@ class Links:
             number, line = len(self._workers), _Line(channel.Channel.of_fd(message.fd), self._loop)
             self._workers.append(line)
             self._loop.add_reader(line.channel.fileno(), self._hear_worker, number, line.channel)
+        elif message.kind == "candidate":
+            self.candidates.append(channel.Channel.of_fd(message.fd))
         elif message.kind == "bound":
             told = message.json()
             self._page = shared.Page(message.fd, int(told["workers"]))
             listen = tuple((str(host), int(port)) for host, port in told["listen"])
-            self._revision = max(self._page.revisions())
+            # The page is new in a generation that is to replace another, whose revision is told.
+            self._revision = max(*self._page.revisions(), int(told.get("revision", 0)))
             self._beat(self._page)
             self._bound.set_result(Bound(listen, self._page.workers, self._revision))
         else:

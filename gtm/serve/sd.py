@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
+_MOST_FDS = 253  # in one message (SCM_MAX_FD)
 
 
 class Notify:
@@ -21,25 +23,41 @@ class Notify:
         usec = int(environment.get("WATCHDOG_USEC", "0")) if mine else 0
         self.watchdog_s = usec / 2e6  # half of the time allowed, as sd_watchdog_enabled(3) advises; 0 is off
 
-    def say(self, *lines: str) -> None:
+    def say(self, *lines: str, fds: Sequence[int] = ()) -> None:
         """Send lines such as `READY=1`. A systemd that does not listen is not our trouble."""
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             sock.setblocking(False)
             try:
-                sock.sendto("\n".join(lines).encode(), self._address)
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+                sock.sendmsg(["\n".join(lines).encode()], rights, 0, self._address)
             except OSError as error:
                 os.write(2, f"gtm: systemd was not told {lines[0]}: {error}\n".encode())
+
+    def store(self, name: str, sockets: Sequence[socket.socket]) -> None:
+        """Leave these, and no others of this name, in systemd's keeping: it hands them over at the next start.
+
+        That needs `FileDescriptorStoreMax=` in the unit; without it systemd lets go of them at once.
+        """
+        self.say("FDSTOREREMOVE=1", f"FDNAME={name}")
+        for at in range(0, len(sockets), _MOST_FDS):
+            fds = [sock.fileno() for sock in sockets[at : at + _MOST_FDS]]
+            self.say("FDSTORE=1", f"FDNAME={name}", fds=fds)
 
     def reloading(self) -> None:
         """Say that a reload has begun; `READY=1` ends it."""
         self.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
-def passed_sockets(environment: Mapping[str, str]) -> list[socket.socket]:
-    """Return the sockets that systemd passed to this very process, in order; none is an empty list."""
+def passed_sockets(environment: Mapping[str, str]) -> list[tuple[str, socket.socket]]:
+    """Return the sockets that systemd passed to this very process, in order, with their names; none is an empty list.
+
+    A socket unit's are named after it, those of the store as they were stored.
+    """
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = int(environment.get("LISTEN_FDS", "0"))
-    return [socket.socket(fileno=fd) for fd in range(_FIRST_FD, _FIRST_FD + count)]
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
+    names += [""] * (count - len(names))
+    return [(names[at], socket.socket(fileno=_FIRST_FD + at)) for at in range(count)]

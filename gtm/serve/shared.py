@@ -37,6 +37,11 @@ class Page:
         os.pwrite(fd, os.urandom(_KEY_BYTES), 0)
         return cls(fd, workers)
 
+    def close(self) -> None:
+        """Let go of the page."""
+        self._memory.close()
+        os.close(self.fd)
+
     def clear(self, worker: int) -> None:
         """Forget a worker that is dead."""
         at = _row(worker)

@@ -14,6 +14,7 @@ _IP_PKTINFO, _SO_RCVBUFFORCE = 8, 33
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 BACKLOG = 1024
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104
+STORED = "gtm-dns"  # the name under which systemd keeps our sockets for the next start
 _PORT_TRIES = 20  # a number that is free for UDP is nearly always free for TCP
 
 
@@ -101,22 +102,76 @@ def _prepare_udp(sock: socket.socket, *, everywhere: bool) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
-def share_passed(passed: Sequence[socket.socket], workers: int) -> list[list[Bound]]:
-    """Return for each worker the sockets that systemd opened. All workers share them: they stay systemd's.
+def take(
+    passed: Sequence[tuple[str, socket.socket]], listen: Sequence[tuple[str, int]], workers: int
+) -> list[list[Bound]]:
+    """Return for each worker its sockets: those that were passed by name, and new ones for what is missing.
 
-    Raises `Cannot` for a socket that is neither UDP nor a TCP listener.
+    Sockets of a socket unit decide alone what is listened on; all workers share them. Sockets of our own (`STORED`),
+    left with systemd by the process before this one, are used where the configuration still wants their address;
+    the others are closed. Raises `Cannot`.
     """
-    row = []
+    given = [sock for name, sock in passed if name != STORED]
+    ours = [sock for name, sock in passed if name == STORED]
+    if given:
+        return deal(given, workers)
+    wanted = [sock for sock in ours if _is_wanted(sock, listen)]
+    for sock in ours:
+        if sock not in wanted:
+            sock.close()
+    there = [sock.getsockname()[:2] for sock in wanted]
+    missing = [(host, port) for host, port in listen if not any(host == a and port in {0, b} for a, b in there)]
+    new = open_all(missing, workers) if missing else [[] for _ in range(workers)]
+    return [old + row for old, row in zip(deal(wanted, workers), new, strict=True)]
+
+
+def own(bound: Sequence[Sequence[Bound]], passed: Sequence[tuple[str, socket.socket]]) -> list[socket.socket]:
+    """Return every socket that is ours to leave with systemd: not those of a socket unit."""
+    given = [sock for name, sock in passed if name != STORED]
+    return list(dict.fromkeys(sock for row in bound for one in row for sock in one if sock and sock not in given))
+
+
+def _is_wanted(sock: socket.socket, listen: Sequence[tuple[str, int]]) -> bool:
+    if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return False
+    host, port = sock.getsockname()[:2]
+    return any(host == address and port == (number or port) for address, number in listen)
+
+
+def deal(passed: Sequence[socket.socket], workers: int) -> list[list[Bound]]:
+    """Deal sockets out to the workers so that each socket is read, and each worker reads on each address.
+
+    Several on one address are one SO_REUSEPORT group, a queue each: where there are fewer than workers they are
+    shared, where there are more some worker has two. Raises `Cannot` for what is neither UDP nor a TCP listener.
+    """
+    groups: dict[tuple[int, str, int], list[Bound]] = {}
     for sock in passed:
         if sock.family not in {socket.AF_INET, socket.AF_INET6}:
             raise Cannot("systemd passed a socket that is not an internet socket")
         sock.setblocking(False)
+        host, port = sock.getsockname()[:2]
         if sock.type == socket.SOCK_DGRAM:
-            _prepare_udp(sock, everywhere=sock.getsockname()[0] in EVERYWHERE)
-            row.append(Bound(sock, None))
+            _prepare_udp(sock, everywhere=host in EVERYWHERE)
+            one = Bound(sock, None)
         else:
-            row.append(Bound(None, sock))
-    return [row for _ in range(workers)]
+            one = Bound(None, sock)
+        groups.setdefault((sock.type, str(host), int(port)), []).append(one)
+    rows: list[list[Bound]] = []
+    for number in range(workers):
+        mine = [group[number::workers] or [group[number % len(group)]] for group in groups.values()]
+        rows.append([one for some in mine for one in some])
+    return rows
+
+
+def fds_of(row: Sequence[Bound]) -> list[tuple[int, int]]:
+    """Return a worker's sockets as descriptors (-1: none)."""
+    return [(udp.fileno() if udp else -1, tcp.fileno() if tcp else -1) for udp, tcp in row]
+
+
+def of_fds(rows: Sequence[Sequence[tuple[int, int]]]) -> list[list[Bound]]:
+    """Return sockets for each worker from descriptors (-1: none). A descriptor that several share is one socket."""
+    made = {fd: socket.socket(fileno=fd) for fd in {fd for row in rows for pair in row for fd in pair} - {-1}}
+    return [[Bound(made.get(udp), made.get(tcp)) for udp, tcp in row] for row in rows]
 
 
 def addresses(row: Sequence[Bound]) -> list[tuple[str, int]]:

@@ -7,20 +7,19 @@ to nothing and decides nothing, because what it does not do cannot bring it down
 from __future__ import annotations
 
 import argparse
-import functools
-import json
 import math
 import os
 import resource
-import selectors
+import select
 import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from gtm.serve import channel, children, sd, shared, sockets
+from gtm.serve import channel, children, sd, sockets, succession
+from gtm.serve import generation as generations
 
 REFUSED = 78  # EX_CONFIG of sysexits.h: the control process's word for "the configuration was refused"
 _HUNG_S = 1.5  # with the beat and the tick between two looks, a hung worker is noticed within 2 s
@@ -29,7 +28,8 @@ _STARTING_S = 20.0  # until the first heartbeat: a busy machine may take its tim
 _CONTROL_HUNG_S = 30.0
 _TICK_S = 0.25
 _CONTROL_STOPS_S, _WORKERS_STOP_S = 10.0, 3.0
-_PYTHON = [sys.executable, *(["-P"] if sys.flags.safe_path else [])]
+_RETIRED_S = 20.0  # a retired worker ends by itself before that
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 
 
 class _Stop(Exception):
@@ -40,64 +40,43 @@ class _Stop(Exception):
         super().__init__(status)
 
 
-class Answering(NamedTuple):
-    """What exists from the first accepted configuration on, by worker where it is a list."""
-
-    wanted: Mapping[str, Any]
-    bound: list[list[sockets.Bound]]
-    page: shared.Page
-    lines: list[tuple[channel.Channel, channel.Channel]]  # the control process's end, the worker's end
-    workers: list[children.Child]
-
-
 class Supervisor:
     """One node's processes, sockets and what systemd is told."""
 
-    def __init__(self, control_command: Sequence[str], *, user: str = "", environment: Mapping[str, str]) -> None:
-        self._control_command = list(control_command)
+    def __init__(
+        self,
+        control_command: Sequence[str],
+        *,
+        user: str = "",
+        environment: Mapping[str, str],
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`state` is what an earlier program of this process knew (see `_state`): the node lives already."""
         self._user = user
         self._notify = sd.Notify(environment)
-        self._passed = sd.passed_sockets(environment)
         ours = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}
         self._environment = {name: value for name, value in environment.items() if name not in ours}
-        self._selector = selectors.DefaultSelector()
-        self._control = children.Child("control", self._control_start, user)
-        self._line: channel.Channel | None = None  # to the control process, and the end that it inherits
-        self._theirs: channel.Channel | None = None
-        self._answering: Answering | None = None
-        self._journal = -1
-        self._ready_at = -1  # the revision that all workers must answer from before systemd hears READY
+        self._now = generations.Generation(control_command, user)
+        self._succession: succession.Succession | None = None
+        self._retired: list[tuple[children.Child, float]] = []  # who answers its last connections, and until when
+        self._passed: list[tuple[str, socket.socket]] = []
+        self._told_ready = False
         self._stopping_s: float | None = None
         self._looked_s = self._watchdog_s = 0.0
+        if state is None:
+            self._passed = sd.passed_sockets(environment)
+            return
+        self._now = generations.Generation.unpacked(state["generation"])
+        self._told_ready = bool(state["told_ready"])
+        for told in state["retired"]:
+            child = children.Child(told["role"], lambda: children.Start((), ()))
+            child.unpack(told)
+            self._retired.append((child, float(told["until_s"])))
 
-    # --- commands of the children ------------------------------------------------------------------------------
-
-    def _control_start(self) -> children.Start:
-        """A new channel each time: nothing that was said to a dead process reaches the next one."""
-        self._drop_line()
-        if self._answering is not None:
-            self._answering.page.clear(self._answering.page.workers)
-        self._line, self._theirs = channel.pair()
-        self._selector.register(self._line, selectors.EVENT_READ)
-        fd = self._theirs.fileno()
-        return children.Start(self._control_command, (fd,), {channel.VARIABLE: str(fd)})
-
-    def _worker_start(self, to: Answering, number: int) -> children.Start:
-        to.page.clear(number)
-        end = to.lines[number][1].fileno()
-        pairs = [(udp.fileno() if udp else -1, tcp.fileno() if tcp else -1) for udp, tcp in to.bound[number]]
-        settings = {
-            "worker": number,
-            "workers": len(to.workers),
-            "channel": end,
-            "page": to.page.fd,
-            "journal": self._journal,
-            "sockets": pairs,
-            "tcp": to.wanted["tcp"],
-            "rate_limit": to.wanted["rate_limit"],
-        }
-        fds = {end, to.page.fd, self._journal, *(fd for pair in pairs for fd in pair)} - {-1}
-        return children.Start([*_PYTHON, "-m", "gtm.serve.worker", json.dumps(settings)], sorted(fds))
+    def _state(self, generation: generations.Generation) -> dict[str, Any]:
+        """Return what the next program of this process needs. A key may be added; none may change its meaning."""
+        retired = [child.packed() | {"until_s": until_s} for child, until_s in self._retired if child.pid]
+        return {"generation": generation.packed(), "retired": retired, "told_ready": self._told_ready}
 
     # --- the loop ----------------------------------------------------------------------------------------------
 
@@ -107,16 +86,18 @@ class Supervisor:
         for end in (woken, waker):
             end.setblocking(False)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for number in _SIGNALS:
             signal.signal(number, _noted)
-        self._selector.register(woken, selectors.EVENT_READ)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # an earlier program of this process held them back
         try:
             while True:
                 self._turn(time.monotonic())
-                for key, _ in self._selector.select(self._wait_s(time.monotonic())):
-                    if key.fileobj is woken:  # the rest is heard at the next turn
-                        for byte in woken.recv(256):
-                            self._signalled(byte)
+                self._wait(woken, self._wait_s(time.monotonic()))
+                try:
+                    for byte in woken.recv(256):
+                        self._signalled(byte)
+                except BlockingIOError:
+                    continue
         except _Stop as stop:
             return stop.status
         except sockets.Cannot as error:
@@ -125,64 +106,96 @@ class Supervisor:
         finally:
             self._kill_all()
 
+    def _wait(self, woken: socket.socket, wait_s: float) -> None:
+        """Wait for a signal or a message; it is heard at the next turn."""
+        poll = select.poll()
+        poll.register(woken, select.POLLIN)
+        for generation in self._generations():
+            if generation.line is not None:
+                poll.register(generation.line, select.POLLIN)
+        poll.poll(math.ceil(wait_s * 1000))
+
     def _turn(self, now_s: float) -> None:
         """One look at everything."""
-        self._hear()  # what a dying control process said last comes before its death
+        for generation in self._generations():
+            self._hear(generation)  # what a dying control process said last comes before its death
         self._bury(now_s)
         if self._stopping_s is not None:
             self._go_on_stopping(now_s, now_s - self._stopping_s)
         else:
+            self._go_on_replacing(now_s)
             self._start_due(now_s)
             self._look_for_hung(now_s)
         self._tell_systemd(now_s)
         self._looked_s = now_s
 
     def _wait_s(self, now_s: float) -> float:
-        due = [child.due_s - now_s for child in self._everybody() if child.due_s is not None]
+        due = [child.due_s - now_s for child in self._kept() if child.due_s is not None]
         return max(0.0, min([_TICK_S, *due]))
 
-    def _everybody(self) -> list[children.Child]:
-        return [self._control, *self._workers()]
+    def _generations(self) -> list[generations.Generation]:
+        return [self._now, self._succession.new] if self._succession is not None else [self._now]
 
-    def _workers(self) -> list[children.Child]:
-        return self._answering.workers if self._answering else []
+    def _kept(self) -> list[children.Child]:
+        """Return the processes that are started, and started again."""
+        if self._succession is None:
+            return self._now.everybody()
+        new = self._succession.new.everybody()
+        return [*self._now.everybody(), *new] if self._succession.on_trial else new
 
     def _start_due(self, now_s: float) -> None:
-        started = False
-        for child in self._everybody():
-            if child.due_s is not None and child.due_s <= now_s:
+        for generation in self._generations():
+            started = [one for one in generation.everybody() if one in self._kept()]
+            started = [one for one in started if one.due_s is not None and one.due_s <= now_s]
+            for child in started:
                 child.start(now_s, self._environment)
-                started = True
-                if child is self._control and self._theirs is not None:
-                    self._theirs.close()
-        if started:
-            self._tell_control()
+                if child is generation.control and generation.theirs is not None:
+                    generation.theirs.close()
+                    generation.theirs = None
+            if started:
+                self._tell_control(generation)
 
     def _bury(self, now_s: float) -> None:
-        for child in self._everybody():
-            status = child.ended(now_s)
-            if status is None or self._stopping_s is not None:
-                continue
-            how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-            if self._answering is None:
-                if status != REFUSED:  # a refused configuration has been explained already
-                    _say(f"the control process {how} before it had read the configuration")
-                raise _Stop(1)
-            wait_s = max(0.0, (child.due_s or 0.0) - now_s)
-            _say(f"{child.role} {how}; it starts again " + (f"in {wait_s:g} s" if wait_s else "now"))
-            if child is not self._control:  # its connections are gone
-                self._answering.page.clear(self._answering.workers.index(child))
+        self._retired = [(child, until_s) for child, until_s in self._retired if child.ended(now_s) is None]
+        for child, until_s in self._retired:
+            if now_s > until_s:
+                child.signal(signal.SIGKILL)
+        for generation in self._generations():
+            for child in generation.everybody():
+                status = child.ended(now_s)
+                if status is not None and self._stopping_s is None:
+                    self._mourn(generation, child, status, now_s)
+
+    def _mourn(self, generation: generations.Generation, child: children.Child, status: int, now_s: float) -> None:
+        """Say that a process ended, and see what becomes of that."""
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        if self._succession is not None:
+            if self._succession.on_trial and (generation is not self._now or child is self._now.control):
+                self._succession.died(child, how)
+            if generation is not self._now or not self._succession.on_trial:
+                return  # who gives way may end; who is on trial has ended with it
+        if generation.page is None:
+            if status != REFUSED:  # a refused configuration has been explained already
+                _say(f"the control process {how} before it had read the configuration")
+            raise _Stop(1)
+        wait_s = max(0.0, (child.due_s or 0.0) - now_s)
+        _say(f"{child.role} {how}; it starts again " + (f"in {wait_s:g} s" if wait_s else "now"))
+        if child is not generation.control:  # its connections are gone
+            generation.page.clear(generation.workers.index(child))
 
     def _look_for_hung(self, now_s: float) -> None:
         """Kill whose loop does not turn. Who was late itself (a starved machine) judges nobody."""
-        if self._answering is None or now_s - self._looked_s > 3 * _TICK_S:
+        serving = self._now
+        if self._succession is not None and not self._succession.on_trial:
+            serving = self._succession.new
+        if serving.page is None or now_s - self._looked_s > 3 * _TICK_S:
             return
-        for number, child in enumerate([*self._answering.workers, self._control]):
+        for number, child in enumerate([*serving.workers, serving.control]):
             if child.process is None or child.stopping_s is not None:
                 continue
-            beaten_s = self._answering.page.beaten_ns(number) / 1e9
+            beaten_s = serving.page.beaten_ns(number) / 1e9
             silent_s = now_s - (beaten_s or child.started_s)
-            if child is self._control:
+            if child is serving.control:
                 allowed_s = _CONTROL_HUNG_S if beaten_s else math.inf  # it reads its configuration
             else:
                 allowed_s = _HUNG_S if beaten_s else _STARTING_S
@@ -193,87 +206,127 @@ class Supervisor:
 
     # --- the control process -----------------------------------------------------------------------------------
 
-    def _drop_line(self) -> None:
-        if self._line is not None:
-            self._selector.unregister(self._line)
-            self._line.close()
-            self._line = None
-
-    def _hear(self) -> None:
+    def _hear(self, generation: generations.Generation) -> None:
         try:
-            while self._line is not None and (message := self._line.receive()) is not None:
-                self._from_control(self._line, message)
+            while generation.line is not None and (message := generation.line.receive()) is not None:
+                self._from_control(generation, message)
         except EOFError:
-            self._drop_line()
+            generation.line = None
 
-    def _from_control(self, line: channel.Channel, message: channel.Message) -> None:
+    def _from_control(self, generation: generations.Generation, message: channel.Message) -> None:
+        serves = generation is self._now
         if message.kind == "journal":
-            if self._journal >= 0:
-                os.close(self._journal)
-            self._journal = message.fd
+            generation.take_journal(message.fd)
         elif message.kind == "listen":
-            self._open(line, message.json())
+            self._open(generation, message.json())
         elif message.kind == "ready":
-            self._ready_at = int(message.json()["revision"])
-        elif message.kind == "status":
+            generation.ready_at = int(message.json()["revision"])
+            self._told_ready = self._told_ready and not serves
+        elif message.kind == "status" and serves:
             self._notify.say("STATUS=" + str(message.json()["text"]).replace("\n", " "))
+        elif message.kind == "replace" and serves:
+            self._replace(float(message.json()["within_s"]))
+        elif message.kind == "verdict" and serves and self._succession is not None:
+            self._succession.verdict(message.json())
 
-    def _open(self, line: channel.Channel, wanted: Mapping[str, Any]) -> None:
+    def _open(self, generation: generations.Generation, wanted: Mapping[str, Any]) -> None:
         """Open what the configuration wants, once; tell the control process what there is."""
-        if self._answering is None:
-            count = int(wanted["workers"])
-            if self._passed:
-                bound = sockets.share_passed(self._passed, count)
-            else:
-                bound = sockets.open_all([(host, port) for host, port in wanted["listen"]], count)
-            lines = [channel.pair() for _ in range(count)]
-            self._answering = Answering(wanted, bound, shared.Page.new(count), lines, [])
-            for number in range(count):
-                start = functools.partial(self._worker_start, self._answering, number)
-                self._answering.workers.append(children.Child(f"worker {number + 1}", start))
+        if self._succession is not None and generation is self._succession.new and generation.page is None:
+            self._succession.listen(wanted)
+            return
+        if generation.page is None:
+            listen = [(str(host), int(port)) for host, port in wanted["listen"]]
+            bound = sockets.take(self._passed, listen, int(wanted["workers"]))
+            generation.open(wanted, bound)
+            self._notify.store(sockets.STORED, sockets.own(bound, self._passed))
+            self._passed = []
             if self._user:
                 children.become(self._user)
-                self._control.user = self._user = ""
-        _, bound, page, lines, workers = self._answering
-        for theirs, _ in lines:
-            line.send("worker", fd=theirs.fileno())
-        line.send_json("bound", {"listen": sockets.addresses(bound[0]), "workers": len(workers)}, page.fd)
-        self._tell_control()
+                generation.control.user = self._user = ""
+        generation.introduce()
+        self._tell_control(generation)
 
-    def _tell_control(self) -> None:
-        if self._line is None or self._answering is None:
+    def _tell_control(self, generation: generations.Generation) -> None:
+        if generation.line is None or generation.page is None:
             return
         processes = [{"role": "supervisor", "pid": os.getpid()}]
-        processes += [{"role": child.role.split()[0], "pid": child.pid} for child in self._everybody() if child.pid]
+        processes += [{"role": one.role.split()[0], "pid": one.pid} for one in generation.everybody() if one.pid]
         restarts = {
-            "control": max(0, self._control.restarts),
-            "worker": sum(max(0, worker.restarts) for worker in self._answering.workers),
+            "control": max(0, generation.control.restarts),
+            "worker": sum(max(0, worker.restarts) for worker in generation.workers),
         }
-        self._line.send_json("processes", {"processes": processes, "restarts": restarts})
+        generation.line.send_json("processes", {"processes": processes, "restarts": restarts})
+
+    # --- another version ---------------------------------------------------------------------------------------
+
+    def _replace(self, within_s: float) -> None:
+        if self._succession is None and self._now.page is not None and self._stopping_s is None:
+            self._succession = succession.Succession(self._now, within_s, time.monotonic(), self._state)
+
+    def _go_on_replacing(self, now_s: float) -> None:
+        if self._succession is None:
+            return
+        self._succession.turn(now_s)
+        if self._succession.phase == "has failed":
+            _say(f"the new version does not serve: {self._succession.why}")
+            self._succession = None
+        elif self._succession.phase == "has succeeded":
+            until_s = now_s + _RETIRED_S
+            self._retired += [(child, until_s) for child in self._now.retire()]
+            self._now.close()
+            self._now, self._succession = self._succession.new, None
+            if self._now.line is not None:
+                self._now.line.send_json("go", {})
+            self._tell_control(self._now)
+            self._become_anew()
+
+    def _become_anew(self) -> None:
+        """Let the new version's program take this process over: its number, its children and its sockets stay."""
+        state = self._state(self._now)
+        fd = succession.memory(state)
+        for one in (fd, *succession.descriptors(state)):
+            os.set_inheritable(one, True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # what comes meanwhile waits for the new program
+        try:
+            os.execv(sys.executable, [*generations.PYTHON, *succession.RESUME, str(fd)])  # noqa: S606
+        except OSError as error:  # then this program goes on with the new generation
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            for one in succession.descriptors(state):
+                os.set_inheritable(one, False)
+            os.close(fd)
+            _say(f"the supervisor stays what it is: {error}")
 
     # --- signals, systemd, the end -----------------------------------------------------------------------------
 
     def _signalled(self, number: int) -> None:
-        if number == signal.SIGHUP and self._line is not None and self._answering is not None:
+        if number == signal.SIGHUP and self._now.line is not None and self._now.page is not None:
             self._notify.reloading()
-            self._ready_at = -1
-            self._line.send_json("reload", {})
+            self._now.ready_at = -1
+            self._told_ready = False
+            self._now.line.send_json("reload", {})
+        elif number == signal.SIGUSR2 and self._now.line is not None:
+            self._now.line.send_json("replace", {})
         elif number in {signal.SIGTERM, signal.SIGINT}:
             if self._stopping_s is not None:
                 raise _Stop(1)  # asked twice: at once
             self._stopping_s = time.monotonic()
             self._notify.say("STOPPING=1")
-            self._control.signal(signal.SIGTERM)
+            for generation in self._generations():
+                generation.control.signal(signal.SIGTERM)
 
     def _go_on_stopping(self, now_s: float, since_s: float) -> None:
         """The control process writes its store while the workers still answer; then they answer what waits and end."""
-        if self._control.process is not None:
+        everybody = [child for generation in self._generations() for child in generation.everybody()]
+        everybody += [child for child, _ in self._retired]
+        alive = [child for child in everybody if child.process is not None]
+        controls = [child for child in alive if child.role == "control"]
+        if controls:
             if since_s < _CONTROL_STOPS_S:
                 return
             _say(f"the control process has not stopped for {_CONTROL_STOPS_S:g} s; it is killed")
-            self._control.signal(signal.SIGKILL)
+            for control in controls:
+                control.signal(signal.SIGKILL)
             return
-        alive = [worker for worker in self._workers() if worker.process is not None]
         if not alive:
             raise _Stop(0)
         for worker in alive:
@@ -284,17 +337,18 @@ class Supervisor:
                 worker.signal(signal.SIGKILL)
 
     def _kill_all(self) -> None:
-        for child in self._everybody():
+        everybody = [child for generation in self._generations() for child in generation.everybody()]
+        for child in (*everybody, *(child for child, _ in self._retired)):
             if child.process is not None:
                 child.process.kill()
                 child.process.wait()
 
     def _tell_systemd(self, now_s: float) -> None:
-        if self._answering is None or self._stopping_s is not None:
+        page = self._now.page
+        if page is None or self._stopping_s is not None:
             return
-        page = self._answering.page
-        if self._ready_at >= 0 and min(page.revisions()) >= max(self._ready_at, 1):
-            self._ready_at = -1
+        if not self._told_ready and self._now.is_ready():
+            self._told_ready = True
             self._notify.say("READY=1")
         due = self._notify.watchdog_s and now_s - self._watchdog_s >= self._notify.watchdog_s
         if due and all(now_s - page.beaten_ns(number) / 1e9 < _HUNG_S for number in range(page.workers)):
@@ -319,16 +373,29 @@ def run(config_path: str, *, user: str = "", control_command: Sequence[str] = ()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    command = control_command or [*_PYTHON, "-m", "gtm.app", "--config", config_path]
+    command = control_command or [*generations.PYTHON, "-m", "gtm.app", "--config", config_path]
     return Supervisor(command, user=user, environment=os.environ).run()
 
 
 def main() -> None:
-    """`python -m gtm.serve.supervisor --config FILE [--user NAME]`, which is what `gtm serve` becomes."""
+    """`python -m gtm.serve.supervisor --config FILE [--user NAME]`, which is what `gtm serve` becomes.
+
+    `--resume FD` is how a running supervisor becomes this version of itself; with `--rehearse` it only tries to.
+    """
     parser = argparse.ArgumentParser(prog="gtm serve")
-    parser.add_argument("--config", required=True)
+    parser.add_argument("--config")
     parser.add_argument("--user", default="")
+    parser.add_argument("--resume", type=int)
+    parser.add_argument("--rehearse", action="store_true")
     arguments = parser.parse_args()
+    if arguments.resume is not None:
+        state = succession.remembered(arguments.resume)
+        for fd in succession.descriptors(state):
+            os.set_inheritable(fd, False)
+        resumed = Supervisor((), environment=os.environ, state=state)
+        sys.exit(0 if arguments.rehearse else resumed.run())
+    if arguments.config is None:
+        parser.error("--config is missing")
     sys.exit(run(arguments.config, user=arguments.user))
 
 

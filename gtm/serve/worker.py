@@ -27,6 +27,7 @@ from gtm.wire import limit, pack, respond
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
 _COUNTS_S = 1.0
 _LAST_BATCHES = 16  # of datagrams, answered before the end
+_RETIRED_S = 15.0  # a retired worker's connections have idled out by then (semantics G6)
 _COMPLAINTS_A_SECOND = 1  # tracebacks in the log: a flood of bad packets must not become a flood of lines
 # While a table is unpacked in a thread, answering gets the interpreter back at least this often.
 _SWITCH_S = 0.001
@@ -37,7 +38,8 @@ class Settings(NamedTuple):
     """What a worker is started with; descriptors are inherited. `journal` -1: none yet.
 
     `sockets` are (UDP descriptor or -1, TCP listener or -1) for each address. `rate_limit` is (responses per second,
-    slip) or None.
+    slip) or None. `trial` is -1, or a channel over which test questions come, and at last the word to serve (`go`).
+    Whoever adds a setting gives it a default: a running supervisor may be older than the worker that it starts.
     """
 
     worker: int
@@ -48,6 +50,7 @@ class Settings(NamedTuple):
     sockets: list[tuple[int, int]]
     tcp: tuple[int, int, float]
     rate_limit: tuple[float, int] | None
+    trial: int = -1
 
 
 class Worker:
@@ -63,6 +66,7 @@ class Worker:
             per_second, slip = settings.rate_limit
             # The kernel spreads a network's questions over the workers by their ports: each holds it to its part.
             self._limiter = limit.Limiter(max(1.0, per_second / settings.workers), slip, seed=_seed())
+        self._judge = channel.Channel.of_fd(settings.trial) if settings.trial >= 0 else None
         self._journal: journal.Reader | None = None
         self._responder: respond.Responder | None = None
         self._counts: counters.Counts = {}
@@ -86,6 +90,8 @@ class Worker:
         self._loop.add_reader(self._channel.fileno(), self._hear)
         if self._settings.journal >= 0:
             self._journal = journal.Reader(self._settings.journal)
+        if self._judge is not None:
+            self._loop.add_reader(self._judge.fileno(), self._tried, self._judge)
         self._channel.send("hello")
         self._apply()
 
@@ -104,6 +110,22 @@ class Worker:
             continue
         self.stopped.set()
 
+    def _retire(self) -> None:
+        """Read no more: another worker reads from these sockets. Connections may end in their own time."""
+        for sock, _ in self._drains:
+            self._loop.remove_reader(sock)
+            sock.close()
+        self._drains = []
+        for listener in self._listeners:
+            listener.close()
+        self._wait_for_connections(self._loop.time() + _RETIRED_S)
+
+    def _wait_for_connections(self, until: float) -> None:
+        if len(self._tcp) and self._loop.time() < until:
+            self._loop.call_later(_BEAT_S, self._wait_for_connections, until)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
     async def _listen(self) -> None:
         for datagrams, connections in self._settings.sockets:
             if datagrams >= 0:
@@ -117,6 +139,28 @@ class Worker:
                 listener = socket.socket(fileno=connections)
                 # backlog is also how many connections asyncio accepts in one turn
                 self._listeners.append(await self._loop.create_server(self._tcp.connection, sock=listener, backlog=64))
+
+    # --- on trial ----------------------------------------------------------------------------------------------
+
+    def _tried(self, judge: channel.Channel) -> None:
+        """Answer test questions; serve when told to."""
+        try:
+            while (message := judge.receive()) is not None:
+                if message.kind == "ask":
+                    family, address, packet = message.json()
+                    reply = self._answer(bytes.fromhex(packet), int(family), int(address), "tcp") or b""
+                    judge.send("answer", reply)
+                elif message.kind == "go":
+                    self._judge = None
+                    self._loop.create_task(self._begin(judge)).add_done_callback(asyncio.Task.result)
+        except EOFError:  # the trial is over without us; the supervisor will say how
+            self._loop.remove_reader(judge.fileno())
+
+    async def _begin(self, judge: channel.Channel) -> None:
+        await self._listen()
+        judge.send("listening")
+        self._loop.remove_reader(judge.fileno())
+        judge.close()
 
     # --- answering ---------------------------------------------------------------------------------------------
 
@@ -155,6 +199,8 @@ class Worker:
                     if self._journal is not None:
                         self._journal.close()
                     self._journal = journal.Reader(message.fd)
+                elif message.kind == "retire":
+                    self._retire()
         except EOFError:  # nobody holds the other end any more: the supervisor is gone, and so are we soon
             self._loop.remove_reader(self._channel.fileno())
         self._apply()
@@ -207,7 +253,8 @@ class Worker:
         gc.freeze()
         old, self._responder = self._responder, new
         if old is None:
-            await self._listen()
+            if self._judge is None:
+                await self._listen()
         else:
             counters.add(self._counts, old.drain_counts())
 
@@ -278,7 +325,8 @@ async def _run(settings: Settings) -> None:
 
 def main() -> None:
     """Run one worker until SIGTERM."""
-    settings = Settings(**json.loads(sys.argv[1]))
+    told = json.loads(sys.argv[1])
+    settings = Settings(**{name: told[name] for name in Settings._fields if name in told})
     give_up_privileges()
     sys.setswitchinterval(_SWITCH_S)
     gc.disable()

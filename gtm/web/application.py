@@ -99,6 +99,14 @@ ROUTES = (
     Route("POST", "/api/v1/reload", "operate", orders.reload, "Read the configuration again.", body={"yes": FLAG}),
     Route(
         "POST",
+        "/api/v1/replace",
+        "operate",
+        orders.replace,
+        "Let the installed version take over, once it has proved itself.",
+        body={"yes": FLAG, "within_s": NUMBER},
+    ),
+    Route(
+        "POST",
         "/api/v1/checks/{name}/{endpoint}",
         "operate",
         orders.push,

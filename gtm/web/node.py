@@ -70,6 +70,15 @@ class Reloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """How a replacement went. Not done: `why`, and `needs_yes` when only a yes is missing."""
+
+    done: bool
+    why: str = ""
+    needs_yes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Push:
     """News for a `kind: push` check. `valid_for_s` is how long they hold; 0 leaves that to the profile."""
 
@@ -130,6 +139,11 @@ class WebNode(Protocol):
 
     async def reload(self, yes: bool, by: str) -> Reloaded:
         """Read the configuration again and take it, unless it has problems or its plan needs a yes."""
+
+    async def replace(self, yes: bool, within_s: float, by: str) -> Replaced:
+        """Let the installed version take over once it has proved itself within so many seconds; `yes` lets it answer
+        from a configuration that is not the one in force.
+        """
 
     async def push(self, profile: str, endpoint: str, news: Push) -> None:
         """Take pushed news; refuse `no-such-check`."""

@@ -16,6 +16,7 @@ from gtm.web import auth, node, read, reply
 
 T = TypeVar("T")
 
+WITHIN_S, MAX_WITHIN_S = 90.0, 3600.0  # a million names take a minute to load
 BODY_WAIT_S = 10.0  # a client that takes longer over 64 KiB is not worth the wait
 ORDERS = ("drain", "down", "up", "weight")
 MAX_TARGET, MAX_WHY, MAX_REASON = 255, 500, 500
@@ -79,6 +80,20 @@ async def reload(request: web.Request) -> web.Response:
             409, "needs-yes", "the plan moves much and waits for a yes", 'gtm reload --yes, or {"yes": true}', **shape
         )
     return reply.error(422, "config-refused", "the configuration was refused; the old one stays in force", **shape)
+
+
+async def replace(request: web.Request) -> web.Response:
+    """Let the installed version take over; answered when it has, or has failed to."""
+    body = await _body(request, {"yes", "within_s"})
+    yes = body.get("yes", False)
+    if not isinstance(yes, bool):
+        _bad("yes is true or false")
+    within_s = _seconds(body, "within_s", MAX_WITHIN_S) or WITHIN_S
+    done = await node.context(request).node.replace(yes, within_s, request[auth.CALLER].name)
+    if done.done:
+        return reply.ok({"replaced": True})
+    hint = "accept that with yes" if done.needs_yes else "the version that runs goes on"
+    return reply.error(409, "refused", done.why, hint, replaced=False, needs_yes=done.needs_yes)
 
 
 async def push(request: web.Request) -> web.Response:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gtm import model, names, seen, table
 from gtm.wire import zone as zones
@@ -73,6 +74,25 @@ def _steered_record(answer: seen.Answer, ttl_s: int) -> bytes:
 # --- the table ---------------------------------------------------------------------------------------------------
 
 
+class Grown(NamedTuple):
+    """What of a table follows from the configuration alone, and takes long with many names."""
+
+    zones: tuple[table.ZoneEntry, ...]
+    names: Mapping[bytes, table.Entry]
+
+
+def grow(snapshot: model.Snapshot) -> Grown:
+    """Return the names of `snapshot`.
+
+    The SOA serial comes from the configuration's digest: the same on every nameserver that has the same
+    configuration, another after an edit. Nobody transfers the zones, so it need not grow.
+    """
+    serial = int.from_bytes(hashlib.sha256(snapshot.digest.encode()).digest()[:4], "big") or 1
+    apexes = frozenset(names.key(zone.name) for zone in snapshot.zones)
+    compiler = _Compiler([zones.grow(zone, index, serial, apexes) for index, zone in enumerate(snapshot.zones)])
+    return Grown(compiler.zones, compiler.entries())
+
+
 def build(
     snapshot: model.Snapshot,
     *,
@@ -83,22 +103,19 @@ def build(
     places: table.PrefixTable | None = None,
     place_names: tuple[str, ...] = (),
     shared_key: bytes = b"",
+    grown: Grown | None = None,
 ) -> table.AnswerTable:
     """Return the answer table of `snapshot`; `steerings` stand in the order of its policies.
 
-    The SOA serial comes from the configuration's digest: the same on every nameserver that has the same
-    configuration, another after an edit. Nobody transfers the zones, so it need not grow.
+    `grown` is what `grow` made of the same snapshot, if it was asked before.
     """
-    serial = int.from_bytes(hashlib.sha256(snapshot.digest.encode()).digest()[:4], "big") or 1
-    apexes = frozenset(names.key(zone.name) for zone in snapshot.zones)
-    trees = [zones.grow(zone, index, serial, apexes) for index, zone in enumerate(snapshot.zones)]
-    compiler = _Compiler(trees)
+    grown = grown or grow(snapshot)
     return table.AnswerTable(
         revision=revision,
         digest=snapshot.digest,
         node=snapshot.node,
-        zones=compiler.zones,
-        names=compiler.entries(),
+        zones=grown.zones,
+        names=grown.names,
         steerings=tuple(
             _steering(steering, policy, snapshot) for steering, policy in zip(steerings, snapshot.policies, strict=True)
         ),

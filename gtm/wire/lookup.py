@@ -18,6 +18,30 @@ class Found(NamedTuple):
     answers: tuple[str, ...]
 
 
+class Essence(NamedTuple):
+    """What of an answer two nameservers must agree on: not its TTLs, nor the order of its records."""
+
+    readable: bool
+    rcode: str = ""
+    authoritative: bool = False
+    records: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        return " ".join([self.rcode, *sorted(self.records)]) if self.readable else "nothing that can be read"
+
+
+def essence(reply: bytes) -> Essence:
+    """Return what a reply says."""
+    try:
+        message = dnslib.DNSRecord.parse(reply)  # type: ignore[no-untyped-call]
+    except dnslib.DNSError:
+        return Essence(False)
+    found = frozenset(f"{dnslib.QTYPE.get(one.rtype)} {one.rdata}" for one in message.rr)  # type: ignore[no-untyped-call]
+    rcode = str(dnslib.RCODE.get(message.header.rcode))  # type: ignore[no-untyped-call]
+    return Essence(True, rcode, bool(message.header.aa), found)
+
+
 def question(name: str, rtype: str) -> bytes:
     """Return a query without EDNS (RFC 1035 section 4.1). Raises `RecordError` and `DomainNameError`."""
     kind = records.type_number(rtype.upper())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import dns.edns
 import dns.message
 from aiohttp import web
 
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20.0
 
 
@@ -85,13 +87,16 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def node(text: str, folder: Path, *, ready: bool = True) -> AsyncIterator[Node]:
-    """Run `gtm serve` with this configuration, and end it afterwards."""
+async def node(
+    text: str, folder: Path, *, ready: bool = True, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Node]:
+    """Run `gtm serve` with this configuration (and `environment` beside ours), and end it afterwards."""
     path = folder / "gtm.yaml"
     path.write_text(text)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gtm.cli.main", "serve", "-c", str(path),
-        stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
     )  # fmt: skip
     async with aiohttp.ClientSession() as http:
         one = Node(process, path, http)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -134,7 +135,7 @@ def test_systemd_hears_ready_when_every_worker_answers_and_the_rest_as_it_happen
 
         def hears(word: str) -> bytes:
             while not (said := listening.recv(200)).startswith(word.encode()):
-                assert said == b"WATCHDOG=1"
+                assert said == b"WATCHDOG=1" or said.startswith(b"FDSTORE")
             return said
 
         bound = one.hear("bound")
@@ -163,6 +164,35 @@ def test_sockets_of_systemd_are_answered_on(start: Start) -> None:
         assert tuple(bound["listen"][0]) == datagrams.getsockname()
         assert {one.ask() for _ in range(4)} == {"192.0.2.1"}
         assert one.ask_tcp() == "192.0.2.1"
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 2), (1, 2), (3, 2)])
+def test_sockets_that_systemd_kept_are_answered_on_after_a_restart_with_all_that_waits_in_them(
+    start: Start, before: int, after: int
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.settimeout(node.PATIENCE_S)
+        listening.bind(b"")
+        one = start(workers=before, environment={"NOTIFY_SOCKET": "@" + listening.getsockname()[1:].decode()})
+        bound = one.serve("192.0.2.1")
+        assert listening.recv(200) == b"FDSTOREREMOVE=1\nFDNAME=gtm-dns"
+        said, fds, *_ = socket.recv_fds(listening, 200, 20)
+        assert said == b"FDSTORE=1\nFDNAME=gtm-dns"
+        assert len(fds) == 2 * before
+        one.signal(signal.SIGTERM)
+        assert one.ended() == 0
+        with contextlib.ExitStack() as held:
+            kept = [held.enter_context(socket.socket(fileno=fd)) for fd in fds]
+            stranger = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            stranger.bind(("127.0.0.2", 0))  # an address that the configuration does not want any more
+            waiting = [held.enter_context(one.asking()) for _ in range(20)]
+            kept.append(stranger)
+            names = ":".join(["gtm-dns"] * len(kept))
+            two = start(workers=after, sockets=kept, listen=[one.address], environment={"LISTEN_FDNAMES": names})
+            again = two.serve("192.0.2.2")
+            assert again["listen"] == bound["listen"]
+            assert {node.told(sock.recv(4096)) for sock in waiting} == {"192.0.2.2"}
+            assert {two.ask() for _ in range(20)} | {two.ask_tcp() for _ in range(10)} == {"192.0.2.2"}
 
 
 def test_a_flood_from_one_network_is_truncated_over_udp_and_answered_over_tcp(start: Start) -> None:

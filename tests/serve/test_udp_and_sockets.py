@@ -123,11 +123,11 @@ def test_sockets_of_systemd_are_shared_by_all_workers(opened: list[socket.socket
     datagrams, stream = node.pair_of_sockets()
     other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     opened += [datagrams, stream, other]
-    rows = sockets.share_passed([datagrams, stream], 2)
+    rows = sockets.deal([datagrams, stream], 2)
     assert rows[0] == rows[1] == [sockets.Bound(datagrams, None), sockets.Bound(None, stream)]
     assert sockets.addresses(rows[0]) == [datagrams.getsockname()]
     with pytest.raises(sockets.Cannot):
-        sockets.share_passed([other], 2)
+        sockets.deal([other], 2)
 
 
 def test_sockets_that_systemd_passed_to_another_process_are_not_ours() -> None:

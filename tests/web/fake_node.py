@@ -56,6 +56,7 @@ class FakeNode:
     happened: list[events.Event] = field(default_factory=lambda: [event(1), event(2)])
     given: list[node.OrderView] = field(default_factory=list)
     outcome: node.Reloaded = field(default_factory=lambda: node.Reloaded(True, ("endpoint fra-2 joins edge-eu",)))
+    replaced: node.Replaced = field(default_factory=lambda: node.Replaced(True))
     is_ready: tuple[bool, str] = (True, "")
     numbers: dict[str, node.Samples] = field(default_factory=lambda: {"orders_active": {(): 0.0}})
     unconfirmed: tuple[str, ...] = ()
@@ -118,6 +119,10 @@ class FakeNode:
         if self.outcome.needs_yes and yes:
             return replace(self.outcome, accepted=True, needs_yes=False)
         return self.outcome
+
+    async def replace(self, yes: bool, within_s: float, by: str) -> node.Replaced:
+        self._note("replace", yes, within_s, by)
+        return self.replaced
 
     async def push(self, profile: str, endpoint: str, news: node.Push) -> None:
         self._note("push", profile, endpoint, news)

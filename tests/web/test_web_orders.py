@@ -119,6 +119,16 @@ async def test_a_release_of_nothing_is_refused(http: aiohttp.ClientSession, path
         assert response.status == status
 
 
+async def test_a_replacement_is_done_or_says_why_not(fake: fake_node.FakeNode, http: aiohttp.ClientSession) -> None:
+    assert await post(http, "/api/v1/replace", {"within_s": "20s"}) == (200, {"replaced": True})
+    fake.replaced = node.Replaced(False, "it was not ready within 90 s")
+    status, said = await post(http, "/api/v1/replace", {"yes": True})
+    assert (status, said["replaced"], said["error"]["message"]) == (409, False, "it was not ready within 90 s")
+    assert fake.asked == [("replace", False, 20.0, "loopback"), ("replace", True, 90.0, "loopback")]
+    for body in ({"yes": 1}, {"within_s": -1}, {"within": 5}):
+        assert (await post(http, "/api/v1/replace", body))[0] == 400
+
+
 async def test_G3_a_reload_shows_its_plan_and_waits_for_a_yes_when_it_moves_much(
     fake: fake_node.FakeNode, http: aiohttp.ClientSession
 ) -> None:

@@ -14,6 +14,7 @@ from tests.web import fake_node
 BODIES = {
     "/api/v1/orders": {"target": "fra-1", "order": "drain"},
     "/api/v1/reload": {},
+    "/api/v1/replace": {},
     "/api/v1/checks/{name}/{endpoint}": {"ok": True},
 }
 CALLERS: dict[str, dict[str, str]] = {

@@ -1,0 +1,136 @@
+"""A node is replaced by another version of itself under a stream of questions, or is not when that is no good."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.node import running, stream
+from tests.node.test_node import CONFIG, ONE, PLAY, TWO
+
+GTM = Path(__file__).resolve().parents[2] / "gtm"
+
+
+class Installed:
+    """A folder with GTM in it, and in which another version may be put."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "installed"
+        self.path.mkdir()
+        (self.path / "gtm").symlink_to(GTM)
+
+    def put(self, file: str, text: str, instead_of: str) -> None:
+        """Install a version in which one file differs."""
+        copy = self.path / "next"
+        whole = (GTM / file).read_text()
+        assert instead_of in whole
+        for path in GTM.rglob("*"):
+            if path.suffix == ".py" or "static" in path.parts or "data" in path.parts:
+                target = copy / path.relative_to(GTM)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if not target.exists():
+                    os.link(path, target) if path.is_file() else target.mkdir(exist_ok=True)
+        (copy / file).unlink()
+        (copy / file).write_text(whole.replace(instead_of, text))
+        (self.path / "gtm").unlink()
+        (self.path / "gtm").symlink_to(copy)
+
+
+@contextlib.asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[tuple[running.Node, running.Edge, Installed]]:
+    one, two = running.Edge(ONE), running.Edge(TWO)
+    await one.start()
+    await two.start(one.port)
+    installed = Installed(folder)
+    try:
+        text = CONFIG.format(folder=folder, port=one.port)
+        async with running.node(text, folder, environment={"PYTHONPATH": str(installed.path)}) as node:
+            yield node, one, installed
+    finally:
+        await one.stop()
+        await two.stop()
+
+
+async def workers(node: running.Node) -> set[int]:
+    found = await node.get("/api/v1/status")
+    return {one["pid"] for one in found["processes"] if one["role"] != "supervisor"}
+
+
+async def found_again(node: running.Node) -> None:
+    """The web's port is another one after a replacement, for it is 0 in the configuration."""
+    node.said = []
+    node.web = (await node.said_line(r"web on (http://\S+)/"))[1]
+
+
+async def test_G12_a_node_is_replaced_without_a_lost_question_and_forgets_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as (node, one, _):
+        await one.stop()
+        await node.until(lambda: node.answers(PLAY), lambda seen: seen == {TWO})
+        status, _ = await node.post("/api/v1/orders", {"target": "one", "order": "drain"})
+        assert status == 201
+        before = await workers(node)
+        async with stream.asking(node.dns, PLAY, 400) as asked:
+            for _ in range(2):
+                status, body = await node.post("/api/v1/replace", {"within_s": 20})
+                assert (status, body) == (200, {"replaced": True})
+                await found_again(node)
+        assert (asked.sent, asked.answers()) == ({}, {TWO})
+        assert asked.silence_s < 0.2  # a shared machine; tests/slow measures
+        assert not before & await workers(node)
+        assert len((await node.get("/api/v1/orders"))["orders"]) == 1
+        assert node.process.returncode is None
+        said = [row["after"] for row in (await node.get("/api/v1/events"))["events"] if row["kind"] == "node"]
+        assert said.count("replaced") == 2
+        node.process.send_signal(signal.SIGHUP)  # the supervisor is another program, and obeys
+        await node.said_line("reloaded by SIGHUP")
+        assert await node.answers(PLAY) == {TWO}
+
+
+@pytest.mark.parametrize(
+    ("fault", "within_s", "why"),
+    [
+        (("app/node.py", "    async def start(self)", "    raise SystemExit(9)\n\n    async def start(self)"), 20,
+         "the new control ended with status 9"),
+        (("app/__main__.py", "    loaded = app.load", "    signal.pause()\n    loaded = app.load"), 1.5,
+         "it was not ready within 1.5 s"),
+        (("serve/worker.py", "    give_up_privileges()\n", "    signal.pause()\n"), 3, "it was not ready within 3 s"),
+        (("serve/worker.py", "    give_up_privileges()\n", "    sys.exit(5)\n"), 20, "the new worker"),
+        (("wire/compile.py", "ipaddress.ip_address(answer.value).packed", "bytes([9, 9, 9, 9])"), 4,
+         "was answered with NOERROR A 9.9.9.9"),
+        (("serve/generation.py", "        return one\n", "        raise RuntimeError\n"), 20, "does not understand"),
+    ],
+)  # fmt: skip
+async def test_a_version_that_crashes_hangs_or_answers_wrongly_never_gets_the_sockets(
+    tmp_path: Path, fault: tuple[str, str, str], within_s: float, why: str
+) -> None:
+    file, instead_of, text = fault
+    async with world(tmp_path) as (node, _, installed):
+        before = await workers(node)
+        installed.put(file, text, instead_of)
+        async with stream.asking(node.dns, PLAY, 200) as asked:
+            status, body = await node.post("/api/v1/replace", {"within_s": within_s})
+        assert status == 409
+        assert why in body["error"]["message"]
+        assert (asked.sent, asked.answers()) == ({}, {ONE, TWO})
+        assert await workers(node) == before
+
+
+async def test_a_configuration_that_is_not_the_one_in_force_is_not_slipped_in(tmp_path: Path) -> None:
+    async with world(tmp_path) as (node, *_):
+        good = node.path.read_text()
+        node.path.write_text(good.replace("ttl: 1s..5s", "ttl: 2s..5s"))
+        status, body = await node.post("/api/v1/replace", {})
+        assert (status, body["needs_yes"]) == (409, True)
+        node.path.write_text(good.replace("[edges]", "[edgse]"))
+        status, body = await node.post("/api/v1/replace", {"yes": True})
+        assert (status, body["needs_yes"]) == (409, False)
+        node.path.write_text(good.replace("ttl: 1s..5s", "ttl: 2s..5s"))
+        node.process.send_signal(signal.SIGUSR2)
+        await node.said_line("not replaced: the configuration on disk is not the one in force")
+        status, body = await node.post("/api/v1/replace", {"yes": True})
+        assert (status, body) == (200, {"replaced": True})
