@@ -266,14 +266,16 @@ async def test_A7_what_is_not_a_host_is_no_failure_of_the_endpoint(servers: Serv
 
 
 def days(number: float) -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=number, minutes=1 if number > 0 else -1)
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(
+        days=number, hours=1 if number > 0 else -1
+    )  # tests may run long after they were collected
 
 
 async def test_a_good_certificate_is_measured(servers: Servers, authority: trustme.CA, ca_file: str) -> None:
     tls = server_tls(authority, HOST, not_after=days(40))
     result = await run(make("http", await servers.http(page(), tls), tls=model.Tls(ca=ca_file)))
     assert (result.ok, result.reason) == (True, "")
-    assert result.measures["certificate.days_left"] == pytest.approx(40, abs=0.01)
+    assert result.measures["certificate.days_left"] == pytest.approx(40, abs=0.05)
     assert float(result.measures["time.tls"]) > 0
 
 
