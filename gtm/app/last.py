@@ -27,8 +27,8 @@ NAME = "last.table"
 _FIRST_LINE = b"GTM last table 1\n"
 # A storm of changes is one file; what a loss of power may lose, the store's health makes good.
 GATHER_S = 1.0
-# A big table on a slow disk is written for at most a twentieth of the time.
-_SHARE = 20.0
+# A big table on a slow disk is written for a twentieth of the time, but never older than the second of these.
+_SHARE, _LONGEST_WAIT_S = 20.0, 5.0
 # So often an unchanged file is marked as still true; its age is right to within this.
 CONFIRM_S = 30.0
 _CLOSE_S = 3.0
@@ -193,7 +193,8 @@ class Keeper:
             if settings is not None and read_all is not None:
                 self._changed.clear()
                 await asyncio.to_thread(lambda: write(self._path, settings, read_all()))
-                self._wait_s = max(GATHER_S, _SHARE * (time.monotonic() - began_s))
+                took_s = time.monotonic() - began_s
+                self._wait_s = max(GATHER_S, min(_LONGEST_WAIT_S, _SHARE * took_s))
             elif settings is not None:
                 await asyncio.to_thread(os.utime, self._path)
             self._say("")
