@@ -311,7 +311,7 @@ async def test_verification_can_be_switched_off_and_the_days_are_still_told(
     tls = server_tls(authority, "other.example", not_before=days(-30), not_after=days(-3))
     result = await run(make("http", await servers.http(page(), tls), tls=model.Tls(verify=False)))
     assert result.ok is True
-    assert result.measures["certificate.days_left"] == pytest.approx(-3, abs=0.01)
+    assert result.measures["certificate.days_left"] == pytest.approx(-3, abs=0.05)
 
 
 async def test_the_certificates_name_may_be_another_than_the_host(
