@@ -104,11 +104,12 @@ def number(kind: int, host: str) -> int:
     return int.from_bytes(socket.inet_pton(kind, host.partition("%")[0]))
 
 
-def drain(sock: socket.socket, answer: Answer, oops: Oops) -> Callable[[], None]:
+def drain(sock: socket.socket, answering: Callable[[], Answer], oops: Oops) -> Callable[[], None]:
     """Return what to call when `sock`, which does not block, can be read: it answers up to BATCH datagrams.
 
-    `answer` takes packet, family (4 or 6), address as a number and "udp". Whatever it raises goes to `oops` with the
-    word `internal`, what the kernel refuses to send with `send`: one bad packet is one packet (semantics E8).
+    `answering` is asked once for a batch: a table that comes gives another answerer, and asking for it with each packet
+    would cost a call. That takes packet, family (4 or 6), address as a number and "udp". What it raises goes to `oops`
+    with the word `internal`, what the kernel refuses to send with `send`: one bad packet is one packet (semantics E8).
     """
     kind = sock.family
     family = 6 if kind == socket.AF_INET6 else 4
@@ -137,6 +138,7 @@ def drain(sock: socket.socket, answer: Answer, oops: Oops) -> Callable[[], None]
             return
         if everywhere:
             _turn(block.controls, kind, count)
+        answer = answering()
         start = at = 0
         for length, sender in zip(lengths[:count], senders(block.names[: count * _NAME_BYTES]), strict=True):
             place = at * QUERY_BYTES

@@ -131,8 +131,7 @@ class Worker:
             if datagrams >= 0:
                 sock = socket.socket(fileno=datagrams)
                 sock.setblocking(False)
-                answer = self._answer if self._limiter is None else self._answer_limited
-                ready = udp.drain(sock, answer, self._oops)
+                ready = udp.drain(sock, self._answering, self._oops)
                 self._drains.append((sock, ready))
                 self._loop.add_reader(sock, ready)
             if connections >= 0:
@@ -169,19 +168,30 @@ class Worker:
             return None
         return self._responder.answer(packet, family, address, transport)
 
-    def _answer_limited(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
-        """Answer over UDP within the rate limit. TCP needs none: its askers are who they say."""
-        if self._responder is None or self._limiter is None:
-            return None
-        reply = self._responder.answer(packet, family, address, transport)
-        if reply is None:
-            return None
-        passed = self._limiter.passed(reply, family, address, time.monotonic())
-        if passed is None:
-            counters.add(self._counts, {"dropped": {("rate_limit",): 1}})
-        elif passed is not reply:
-            counters.add(self._counts, {"truncated": {(): 1}})
-        return passed
+    def _answering(self) -> udp.Answer:
+        """Return what answers datagrams now: the responder itself, or what holds it to the rate limit.
+
+        TCP needs no limit: its askers are who they say.
+        """
+        if self._responder is None:
+            return self._answer
+        return self._responder.answer if self._limiter is None else self._limited(self._responder.answer, self._limiter)
+
+    def _limited(self, answer: udp.Answer, limiter: limit.Limiter) -> udp.Answer:
+        passes, now_s = limiter.passed, time.monotonic()  # one look at the clock for a batch: it takes a millisecond
+
+        def limited(packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+            reply = answer(packet, family, address, transport)
+            if reply is None:
+                return None
+            passed = passes(reply, family, address, now_s)
+            if passed is None:
+                counters.add(self._counts, {"dropped": {("rate_limit",): 1}})
+            elif passed is not reply:
+                counters.add(self._counts, {"truncated": {(): 1}})
+            return passed
+
+        return limited
 
     def _oops(self, reason: str, error: BaseException) -> None:
         """Count what went wrong with one packet; show the first of a second."""

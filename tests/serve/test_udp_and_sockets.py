@@ -58,7 +58,7 @@ def test_an_answer_leaves_from_the_address_that_was_asked(
     sock.setblocking(False)
     client = client_of((asked, sockets.addresses(rows[0])[0][1]), opened)
     wrong: list[str] = []
-    ready = udp.drain(sock, shout, lambda reason, _: wrong.append(reason))
+    ready = udp.drain(sock, lambda: shout, lambda reason, _: wrong.append(reason))
     for packet in (b"hush", b"boom", b"", b"hello"):
         client.send(packet)
     ready()
@@ -80,7 +80,7 @@ def test_one_wake_up_answers_what_waits_up_to_a_bound(opened: list[socket.socket
 
     for _ in range(udp.BATCH + 5):
         client.send(b"x")
-    ready = udp.drain(sock, counted, lambda reason, error: None)
+    ready = udp.drain(sock, lambda: counted, lambda reason, error: None)
     ready()
     assert count == udp.BATCH
     ready()
@@ -95,7 +95,7 @@ def test_an_answer_that_cannot_be_sent_is_counted(opened: list[socket.socket]) -
     client = client_of(sockets.addresses(rows[0])[0], opened)
     wrong: list[str] = []
     client.send(b"x")
-    udp.drain(sock, lambda *_: bytes(70_000), lambda reason, _: wrong.append(reason))()
+    udp.drain(sock, lambda: lambda *_: bytes(70_000), lambda reason, _: wrong.append(reason))()
     assert wrong == ["send"]
 
 
@@ -170,7 +170,7 @@ def test_each_client_gets_its_own_answers_in_order_whatever_is_dropped_between_t
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen)
     clients = [client_of((host, address[1]), opened) for _ in range(4)]
     wrong: list[str] = []
-    ready = udp.drain(sock, shout, lambda reason, _: wrong.append(reason))
+    ready = udp.drain(sock, lambda: shout, lambda reason, _: wrong.append(reason))
     for turn in range(3):  # what one turn leaves in memory must not show in the next
         for at, client in enumerate(clients):
             for word in (b"hush", b"a" * (500 * turn) + b"first%d" % at, b"boom", b"second%d" % at):
@@ -193,7 +193,7 @@ def test_an_answer_that_is_too_long_leaves_its_neighbours_alone(opened: list[soc
 
     for packet in (b"good", b"long", b"fine"):
         client.send(packet)
-    udp.drain(sock, answer, lambda reason, _: wrong.append(reason))()
+    udp.drain(sock, lambda: answer, lambda reason, _: wrong.append(reason))()
     assert [client.recv(9000), client.recv(9000)] == [b"good" * 1024, b"fine" * 1024]
     assert wrong == ["send"]
 
@@ -213,7 +213,7 @@ def test_what_the_kernel_refuses_is_counted_and_the_rest_is_sent(
     wrong: list[str] = []
     # The answer to the one that is gone brings an error at once. Within one call the kernel stops there and we go on;
     # a call that begins with it fails, and what it was to send first is lost.
-    udp.drain(sock, shout, lambda reason, _: wrong.append(reason))()
+    udp.drain(sock, lambda: shout, lambda reason, _: wrong.append(reason))()
     assert wrong == said
     assert [client.recv(100) for client in rest[-answered:]] == [b"4 2130706433 HELLO"] * answered
 
@@ -228,7 +228,7 @@ def test_a_datagram_longer_than_any_query_is_cut_and_hurts_nobody(opened: list[s
     def answer(packet: bytes, family: int, sender: int, transport: str) -> None:
         lengths.append(len(packet))
 
-    udp.drain(sock, answer, lambda *_: None)()
+    udp.drain(sock, lambda: answer, lambda *_: None)()
     assert lengths == [udp.QUERY_BYTES, 1, udp.QUERY_BYTES, udp.QUERY_BYTES]
 
 
