@@ -38,8 +38,8 @@ class Limiter:
 
         `now_s` is a monotonic clock of which only differences matter; `family` and `address` are the asker's.
         """
-        # What kind of answer it is: its rcode, whether it holds records, whether we own the name. In line, and in as few
-        # steps as will do, because every answer pays for it.
+        # What kind of answer it is: its rcode, whether it holds records, whether we own the name. In line, and in
+        # as few steps as will do, because every answer pays for it.
         kind = (reply[3] & 15) << 2 | (2 if reply[7] or reply[6] else 0) | (reply[2] & 4) >> 2
         bucket = hash((self._seed + (kind << 3) + family, address >> _BEHIND[family])) % BUCKETS
         empty_at_s = self._empty_at_s[bucket]
