@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import random
 import time
 from collections.abc import Sequence
@@ -24,9 +26,11 @@ def records() -> ports.RecordReader:
 
 
 def load_configuration(path: str) -> load.Loaded:
-    """Read a configuration with all that it includes. Never raises for what is in it."""
-    with collector.resting():
+    """Read a configuration with all that it includes. Never raises for what is in it, `GtmError` without memory."""
+    with contextlib.suppress(MemoryError), collector.resting():
         return files.load(path, kinds=kinds(), records=records())
+    gc.collect()  # what was half done went with the traceback; now what referred to itself goes too
+    raise errors.GtmError("this machine has no memory left")
 
 
 def explain_offline(path: str, name: str, qtype: str, client: str, assume: Sequence[str]) -> dict[str, Any]:

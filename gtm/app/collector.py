@@ -13,12 +13,15 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def resting() -> Iterator[None]:
-    """Let the collector rest, and never look at what was made meanwhile (it goes when nobody refers to it)."""
+    """Let the collector rest, and never look at what was made meanwhile (it goes when nobody refers to it).
+
+    What is left of work that failed is collected as ever: a traceback holds on to everything that was half done.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
         yield
-    finally:
         gc.freeze()
+    finally:
         if was:
             gc.enable()

@@ -167,8 +167,8 @@ class Desk:
         async with self._reloading:
             try:
                 loaded = await asyncio.to_thread(app.load_configuration, self.path)
-            except (MemoryError, RuntimeError) as error:  # RuntimeError: no thread could be started
-                why = f"it could not be read: {str(error) or 'this machine has no memory left'}"
+            except (errors.GtmError, RuntimeError) as error:  # RuntimeError: no thread could be started
+                why = f"it could not be read: {error}"
                 self._refused(why, by)
                 return desk.Reloaded(False, text=why)
             found = show.as_json(loaded.problems)

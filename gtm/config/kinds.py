@@ -5,6 +5,7 @@ Nothing about any one kind is known here: options, their types and defaults come
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -126,6 +127,7 @@ def options(kind: model.Kind) -> tuple[model.Option, ...]:
     return (*(one for one in common if one.name not in own), *kind.options)
 
 
+@functools.cache  # a model is made of objects that refer to each other: one for each reload would stay for ever
 def profile_model(kind: model.Kind) -> type[Common]:
     """Return the model of a kind's profiles; option `x` is its field `option_x`."""
     made: dict[str, Any] = {}

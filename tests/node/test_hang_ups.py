@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 
-from gtm import app
 from gtm.app import __main__ as control
 from gtm.app import desk as desks
 from gtm.app import node as nodes
@@ -55,14 +54,14 @@ async def test_a_storm_of_hang_ups_is_one_reload_and_one_more() -> None:
 async def test_G3_a_configuration_that_this_machine_has_no_room_for_is_refused_in_plain_words(
     monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    def load(path: str) -> None:
+    def load(path: str, **_: object) -> None:
         raise trouble
 
     said: list[tuple[str, ...]] = []
     node = types.SimpleNamespace(
         snapshot=types.SimpleNamespace(web=types.SimpleNamespace(tokens=())), happened=lambda *what: said.append(what)
     )
-    monkeypatch.setattr(app, "load_configuration", load)
+    monkeypatch.setattr("gtm.files.load", load)
     done = await desks.Desk(cast(Any, node), "gtm.yaml").reload(False, "SIGHUP")
     assert not done.accepted
     assert done.text.startswith("it could not be read: ")
