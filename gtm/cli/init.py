@@ -76,14 +76,14 @@ def command(directory: Path) -> None:
     if target.exists():
         raise click.ClickException(f"{target} exists already; nothing was written")
     from gtm import app, files
-    from gtm.config import schema
+    from gtm.config import editor
 
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for collection in COLLECTIONS:
             _copy(_ready() / collection, directory / collection)
         files.write_atomically(
-            str(directory / "gtm.schema.json"), (json.dumps(schema.json_schema(app.kinds()), indent=2) + "\n").encode()
+            str(directory / "gtm.schema.json"), (json.dumps(editor.json_schema(app.kinds()), indent=2) + "\n").encode()
         )
         files.write_atomically(str(target), SAMPLE.encode())
     except OSError as wrong:

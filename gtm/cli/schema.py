@@ -18,9 +18,9 @@ def command(form: str) -> None:
     configuration, give completion and help while typing.
     """
     from gtm import app
-    from gtm.config import reference, schema
+    from gtm.config import editor, reference
 
     if form == "markdown":
         click.echo(reference.markdown(app.kinds()), nl=False)
         return
-    click.echo(json.dumps(schema.json_schema(app.kinds()), indent=2))
+    click.echo(json.dumps(editor.json_schema(app.kinds()), indent=2))

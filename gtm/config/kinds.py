@@ -24,9 +24,7 @@ class Common(fields.Section):
 
     kind: fields.Text = fields.needed("how it looks: the probe kind")
     every: fields.PositiveDuration = fields.setting("5s", "time between probes")
-    timeout: fields.PositiveDuration | None = fields.setting(
-        None, "how long one probe may take, below `every`; default: 2s, or half of a shorter `every`"
-    )
+    timeout: fields.PositiveDuration = fields.setting("2s", "how long one probe may take; must be below `every`")
     fall: int = fields.setting(2, "bad results before it counts as down", ge=1, le=100)
     rise: int = fields.setting(3, "good results in a row before it counts as up again", ge=1, le=100)
     confirm: fields.PositiveDuration | None = fields.setting(
@@ -41,19 +39,16 @@ class Common(fields.Section):
     @pydantic.model_validator(mode="after")
     def _in_time(self) -> Common:
         shown = units.show_seconds(self.every)
-        if self.timeout is not None and self.timeout >= self.every:
-            message = f"`timeout` ({units.show_seconds(self.timeout)}) must be below `every` ({shown})"
-            raise fields.refuse("timeout-not-below-every", message, about="timeout")
+        if self.timeout >= self.every:
+            written = "timeout" in self.model_fields_set
+            told = f"`timeout` ({units.show_seconds(self.timeout)}{'' if written else ', the default'})"
+            message = f"{told} must be below `every` ({shown})"
+            hint = "" if written else f"write a shorter one, such as `timeout: {units.show_seconds(self.every / 2)}`"
+            raise fields.refuse("timeout-not-below-every", message, hint, about="timeout" if written else "every")
         if self.confirm is not None and self.confirm > self.every:
             message = f"`confirm` ({units.show_seconds(self.confirm)}) must not be above `every` ({shown})"
             raise fields.refuse("confirm-above-every", message, about="confirm")
         return self
-
-    def timeout_s(self) -> float:
-        """Return the timeout; unless something is written, 2 s, or half of a shorter `every`."""
-        if self.timeout is not None:
-            return self.timeout
-        return 2.0 if self.every > 2 else self.every / 2
 
 
 class _Tls(fields.Section):

@@ -152,7 +152,7 @@ def _profile(nouns: Nouns, name: str, made: kinds.Common) -> model.Profile:
         name=name,
         kind=made.kind,
         every_s=made.every,
-        timeout_s=made.timeout_s(),
+        timeout_s=made.timeout,
         fall=made.fall,
         rise=made.rise,
         confirm_s=made.confirm if made.confirm is not None else min(0.5, made.every),

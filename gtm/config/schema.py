@@ -1,12 +1,11 @@
-"""The sections of a configuration as pydantic models: every key, its meaning and its default; and JSON Schema of it.
+"""The sections of a configuration as pydantic models: every key, its meaning and its default.
 
-What editors complete, what `docs/configuration.md` lists and what is validated is this one set of definitions. Check
-profiles differ by kind: their models are in `gtm.config.kinds`.
+What editors complete (`gtm.config.editor`), what `docs/configuration.md` lists and what is validated is this one set
+of definitions. Check profiles differ by kind: their models are in `gtm.config.kinds`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -355,52 +354,3 @@ class Config(fields.Section):
         {}, "what is done about members that come and go; `off` switches it off"
     )
     alerts: list[Alert] = fields.setting([], "where to send what happened")
-
-
-# --- JSON Schema ----------------------------------------------------------------------------------------------------
-
-DRAFT = "http://json-schema.org/draft-07/schema#"
-"""What the YAML language server understands; pydantic's own dialect is newer, and only common words are used here."""
-
-
-def json_schema(known: Mapping[str, model.Kind]) -> dict[str, Any]:
-    """Return a JSON Schema of a whole configuration in which these probe kinds are known."""
-    found: dict[str, Any] = _draft_07(Config.model_json_schema(by_alias=True))
-    found["$schema"] = DRAFT
-    found["title"] = "GTM configuration"
-    chosen: list[dict[str, Any]] = []
-    for name, made in kinds.models(known).items():
-        body = _draft_07(made.model_json_schema(by_alias=True))
-        found["$defs"] |= body.pop("$defs", {})
-        body["properties"]["kind"] = {"const": name, "description": body["description"]}
-        found["$defs"][f"check_{name}"] = body
-        # One branch for one kind, so that an editor completes and judges by the kind that is written.
-        is_kind = {"properties": {"kind": {"const": name}}, "required": ["kind"]}
-        chosen.append({"if": is_kind, "then": {"$ref": f"#/$defs/check_{name}"}})
-    check = {
-        "type": "object",
-        "required": ["kind"],
-        "properties": {"kind": {"enum": list(known), "description": "how it looks: the probe kind"}},
-        "allOf": chosen,
-    }
-    checks = found["properties"]["checks"]
-    checks["patternProperties"] = dict.fromkeys(checks["patternProperties"], check)
-    return found
-
-
-def _draft_07(part: Any) -> Any:
-    """Return a schema without machine-made titles, and with nothing beside a `$ref`: draft-07 would not see it."""
-    if isinstance(part, list):
-        return [_draft_07(one) for one in part]
-    if not isinstance(part, dict):
-        return part
-    out = {
-        key: {name: _draft_07(one) for name, one in value.items()}
-        if key in {"properties", "$defs"}
-        else _draft_07(value)
-        for key, value in part.items()
-        if not (key == "title" and isinstance(value, str))
-    }
-    if "$ref" in out and len(out) > 1:
-        out["allOf"] = [{"$ref": out.pop("$ref")}]
-    return out

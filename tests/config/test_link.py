@@ -76,9 +76,9 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert (policy.ttl_min_s, policy.ttl_max_s, policy.when_all_down.kind) == (5, 30, "serve-all")
 
 
-def test_a_short_interval_shortens_what_was_not_said() -> None:
-    profile = snapshot(WORLD.replace("port: 443}", "port: 443, every: 400ms}")).profiles["answers"]
-    assert (profile.every_s, profile.timeout_s, profile.confirm_s) == (0.4, 0.2, 0.4)
+def test_a_short_interval_shortens_the_confirmation_that_was_not_said() -> None:
+    profile = snapshot(WORLD.replace("port: 443}", "port: 443, every: 400ms, timeout: 100ms}")).profiles["answers"]
+    assert (profile.every_s, profile.timeout_s, profile.confirm_s) == (0.4, 0.1, 0.4)
 
 
 def test_settings_are_read() -> None:

@@ -10,10 +10,10 @@ import jsonschema  # type: ignore[import-untyped]  # comes with check-jsonschema
 import pytest
 import yaml
 
-from gtm.config import schema
+from gtm.config import editor
 from tests.config.reading import KINDS, WORLD, read
 
-SCHEMA = schema.json_schema(KINDS)
+SCHEMA = editor.json_schema(KINDS)
 
 
 def settings(part: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -35,7 +35,7 @@ def test_every_setting_is_described() -> None:
 
 
 def test_only_words_that_draft_07_knows_are_used() -> None:
-    assert SCHEMA["$schema"] == schema.DRAFT
+    assert SCHEMA["$schema"] == editor.DRAFT
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     text = json.dumps(SCHEMA)
     assert not [
