@@ -21,7 +21,8 @@ class ProbeResult:
     `ok` True: it got far enough for its conditions to be judged on `measures`; False: it failed, and `reason` says
     how; None: it could not run, which says nothing about the endpoint (semantics A7). `valid_for_s` is for pushed
     results: how long the news holds. `cut_off`: it could not run because this machine has no way to the endpoint's
-    network, which the guard counts (A9).
+    network, which the guard counts (A9). `overloaded`: the endpoint lives, and says that it has too much to do; in few
+    words, why (`503, retry after 30`). It speaks of the weight alone: whether it is up is for `ok` and the conditions.
     """
 
     check: model.CheckKey
@@ -33,6 +34,7 @@ class ProbeResult:
     measures: Mapping[str, model.Value] = field(default_factory=dict)
     valid_for_s: float = 0.0
     cut_off: bool = False
+    overloaded: str = ""
 
 
 @dataclass(frozen=True, slots=True)

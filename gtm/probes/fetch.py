@@ -187,6 +187,17 @@ def _decompressed(raw: bytes, encoding: str, limit_bytes: int) -> tuple[bytes, b
     return plain, bool(inflate.unconsumed_tail)
 
 
+def overload(page: Page) -> str:
+    """Return in a few words that a server says it has too much to do, else nothing.
+
+    429 says it by itself (RFC 6585 section 4), 503 with Retry-After (RFC 9110 section 15.6.4); without, it is broken.
+    """
+    after = page.headers.get("Retry-After", "")[:40]
+    if page.status == 429 or (page.status == 503 and after):
+        return f"status {page.status}" + (f", retry after {after}" if after else "")
+    return ""
+
+
 def _blame(error: aiohttp.ClientError) -> Exception:
     """Return the plain words for what aiohttp met."""
     if isinstance(error, aiohttp.ServerDisconnectedError):

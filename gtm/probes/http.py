@@ -53,6 +53,7 @@ async def look(trial: prober.Trial) -> str:
             body=trial.text("body"),
         )
     trial.measures["status"] = page.status
+    trial.overloaded = fetch.overload(page)
     trial.measures["body.bytes"] = len(page.body)
     asked = trial.asked()
     for name in asked:

@@ -79,7 +79,10 @@ def blame(error: OSError) -> errors.GtmError:
 
 @dataclass(slots=True)
 class Trial:
-    """One probe under way. `awaiting` names what a deadline would find missing (`no connection within 2s`)."""
+    """One probe under way. `awaiting` names what a deadline would find missing (`no connection within 2s`).
+
+    `overloaded` is for an endpoint that lives and says that it has too much to do (`seen.ProbeResult`).
+    """
 
     check: model.Check
     memory: dict[str, Any]
@@ -89,6 +92,7 @@ class Trial:
     ends_s: float
     measures: dict[str, model.Value] = field(default_factory=dict)
     awaiting: str = "answer"
+    overloaded: str = ""
 
     def option(self, name: str) -> model.OptionValue:
         """Return a setting, or the kind's default."""
@@ -196,4 +200,5 @@ class Prober:
             took_ms=(ended_s - started_s) * 1000,
             measures=trial.measures,
             cut_off=cut_off,
+            overloaded=trial.overloaded,
         )

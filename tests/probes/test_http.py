@@ -341,3 +341,19 @@ async def test_A7_a_ca_file_that_is_none_is_no_failure_of_the_endpoint(
     result = await run(make("http", await servers.http(page()), tls=model.Tls(ca=str(path))))
     assert result.ok is None
     assert str(path) in result.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "says"),
+    [
+        ("503 Busy", {"Retry_After": "30"}, "status 503, retry after 30"),
+        ("429 Too Many Requests", {}, "status 429"),
+        ("503 Broken", {}, ""),
+        ("200 OK", {"Retry_After": "30"}, ""),
+    ],
+)
+async def test_a_server_that_has_too_much_to_do_says_so_and_is_judged_by_the_conditions_all_the_same(
+    servers: Servers, status: str, headers: dict[str, str], says: str
+) -> None:
+    result = await run(make("http", await servers.http(page("", status, **headers))))
+    assert (result.ok, result.overloaded) == (True, says)
