@@ -63,6 +63,12 @@ class Store(Protocol):
     async def events(self, since: float = 0.0, after_id: int = 0, limit: int = 1000) -> tuple[events.Event, ...]:
         """Return events from wall-clock `since` on and with ids above `after_id`, oldest first, the newest `limit`."""
 
+    async def papers(self) -> Mapping[tuple[str, str], str]:
+        """Return what somebody keeps under (kind, id): alerts keep here what was said, is to be said, is silenced."""
+
+    async def keep_papers(self, changes: Mapping[tuple[str, str], str | None]) -> None:
+        """Put these papers, and drop those that are None: all of it or nothing."""
+
 
 class GeoReader(Protocol):
     """An open MaxMind-format database."""

@@ -21,6 +21,7 @@ class MemoryStore:
         self._orders: dict[str, seen.Override] = {}
         self._events: deque[events.Event] = deque(maxlen=max_events)
         self._last_id = 0
+        self._papers: dict[tuple[str, str], str] = {}
 
     async def open(self) -> str:
         """There is nothing to make ready."""
@@ -67,3 +68,12 @@ class MemoryStore:
         """See `ports.Store`."""
         found = [event for event in self._events if event.at >= since and event.id > after_id]
         return tuple(found[-limit:]) if limit > 0 else ()
+
+    async def papers(self) -> Mapping[tuple[str, str], str]:
+        """See `ports.Store`."""
+        return dict(self._papers)
+
+    async def keep_papers(self, changes: Mapping[tuple[str, str], str | None]) -> None:
+        """See `ports.Store`."""
+        left = {key: body for key, body in self._papers.items() if key not in changes}
+        self._papers = left | {key: body for key, body in changes.items() if body is not None}

@@ -42,6 +42,11 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX events_at ON events (at);
     """,
+    """
+    CREATE TABLE papers (
+        kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 # Only these say that the file itself is broken; a full disk or a lock says nothing of the kind.
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -219,6 +224,21 @@ class SqliteStore:
             (after_id, since, max(0, limit)),
         )
         return tuple(events.Event(*row) for row in reversed(rows))
+
+    async def papers(self) -> Mapping[tuple[str, str], str]:
+        """See `ports.Store`."""
+        return {(kind, id): body for kind, id, body in await self._read("SELECT kind, id, body FROM papers")}
+
+    async def keep_papers(self, changes: Mapping[tuple[str, str], str | None]) -> None:
+        """See `ports.Store`."""
+        kept = [(*key, body) for key, body in changes.items() if body is not None]
+        gone = [key for key, body in changes.items() if body is None]
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("INSERT OR REPLACE INTO papers VALUES (?, ?, ?)", kept)
+            db.executemany("DELETE FROM papers WHERE kind = ? AND id = ?", gone)
+
+        await self._write(work)
 
 
 def _code(wrong: sqlite3.Error) -> int:

@@ -117,6 +117,14 @@ async def test_old_events_are_pruned(world: World) -> None:
     assert [one.subject for one in await world.store.events()] == ["new"]
 
 
+async def test_papers_are_put_replaced_and_dropped_together(world: World) -> None:
+    await world.store.keep_papers({("letter", "a"): "one", ("silence", "a"): "two"})
+    await world.store.keep_papers({("letter", "a"): None, ("letter", "b"): "é", ("silence", "a"): "three"})
+    assert await world.store.papers() == {("letter", "b"): "é", ("silence", "a"): "three"}
+    await world.store.keep_papers({("letter", "gone"): None})
+    assert len(await world.store.papers()) == 2
+
+
 def test_a_url_says_which_store_it_is(tmp_path: Path) -> None:
     assert isinstance(store.open_store("memory:"), memory.MemoryStore)
     assert isinstance(store.open_store(f"sqlite://{tmp_path}/gtm.db"), sqlite.SqliteStore)
