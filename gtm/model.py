@@ -51,9 +51,9 @@ class Measure:
 class Kind:
     """What a probe kind is: its settings, what it measures, and what it expects when nothing is said.
 
-    `expect` are conditions in the configuration's own words. `port` is the default without TLS, `tls_port` with;
-    0 means that the kind has no port. `passive` kinds are told (push), never run. `minimum_body_bytes` is not here:
-    bounds live with the probe.
+    `expect` and `warn` are conditions in the configuration's own words. `port` is the default without TLS, `tls_port`
+    with; 0 means that the kind has no port. `passive` kinds are told (push), never run. `minimum_body_bytes` is not
+    here: bounds live with the probe.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Kind:
     options: tuple[Option, ...] = ()
     measures: tuple[Measure, ...] = ()
     expect: tuple[str, ...] = ()
+    warn: tuple[str, ...] = ()
     port: int = 0
     tls_port: int = 0
     passive: bool = False
@@ -80,7 +81,7 @@ OptionValue = Value | tuple[str, ...] | Mapping[str, str] | Tls | None
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One `expect` line: MEASURE OP VALUE.
+    """One line of `expect` or `warn`: MEASURE OP VALUE.
 
     VALUE is `value` (a literal, durations in seconds), or (low, high) inclusive in `value_range`, or `values`, or
     `factor * other` with `other` a measure. `text` is the line as written.
@@ -102,7 +103,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A reusable health check. `per_name` says that it is run per steered name (it mentions {name} or {label})."""
+    """A reusable health check. `per_name` says that it is run per steered name (it mentions {name} or {label}).
+
+    A line of `expect` that does not hold fails the check; one of `warn` is reported, and the check stays good.
+    """
 
     name: str
     kind: str
@@ -115,6 +119,7 @@ class Profile:
     observe: bool = False
     per_name: bool = False
     expect: tuple[Condition, ...] = ()
+    warn: tuple[Condition, ...] = ()
     options: Mapping[str, OptionValue] = field(default_factory=dict)
 
 

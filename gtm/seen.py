@@ -23,6 +23,8 @@ class ProbeResult:
     results: how long the news holds. `cut_off`: it could not run because this machine has no way to the endpoint's
     network, which the guard counts (A9). `overloaded`: the endpoint lives, and says that it has too much to do; in few
     words, why (`503, retry after 30`). It speaks of the weight alone: whether it is up is for `ok` and the conditions.
+    `warnings`: the profile's `warn` lines that do not hold, as sentences with the
+    values filled in; the judge fills them in as the result comes to the brain, and only for good results.
     """
 
     check: model.CheckKey
@@ -35,6 +37,7 @@ class ProbeResult:
     valid_for_s: float = 0.0
     cut_off: bool = False
     overloaded: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ class Common(fields.Section):
     )
     observe: bool = fields.setting(False, "look and show, but never vote")
     expect: fields.Texts | None = fields.setting(None, "conditions: MEASURE OP VALUE; all must hold")
+    warn: fields.Texts | None = fields.setting(
+        None, "conditions as in `expect`; one that does not hold is a warning and fails nothing"
+    )
 
     @pydantic.model_validator(mode="after")
     def _in_time(self) -> Common:

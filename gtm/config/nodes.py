@@ -6,7 +6,7 @@ import ipaddress
 import itertools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gtm import model
@@ -159,17 +159,18 @@ def _profile(nouns: Nouns, name: str, made: kinds.Common) -> model.Profile:
         on_stale=made.on_stale,
         observe=made.observe,
         per_name=bool(used & _PER_NAME),
-        expect=tuple(_conditions(nouns, kind, made, path)),
+        expect=tuple(_conditions(nouns, kind, kind.expect if made.expect is None else made.expect, (*path, "expect"))),
+        warn=tuple(_conditions(nouns, kind, kind.warn if made.warn is None else made.warn, (*path, "warn"))),
         options=dict(sorted(options.items())),
     )
 
 
-def _conditions(nouns: Nouns, kind: model.Kind, made: kinds.Common, path: marks.Path) -> Iterator[model.Condition]:
-    for index, line in enumerate(kind.expect if made.expect is None else made.expect):
+def _conditions(nouns: Nouns, kind: model.Kind, lines: Sequence[str], path: marks.Path) -> Iterator[model.Condition]:
+    for index, line in enumerate(lines):
         try:
             yield expect.condition(kind, line)
         except expect.ExpectError as wrong:
-            nouns.report.error("bad-expect", (*path, "expect", index), str(wrong), wrong.hint)
+            nouns.report.error("bad-expect", (*path, index), str(wrong), wrong.hint)
 
 
 # --- sites, endpoints, pools ----------------------------------------------------------------------------------------

@@ -102,6 +102,8 @@ def _kind(kind: model.Kind) -> str:
         ]
     if kind.expect:
         lines += ["", "Expected when nothing is said: " + ", ".join(f"`{line}`" for line in kind.expect) + "."]
+    if kind.warn:
+        lines += ["", "Warned about when nothing is said: " + ", ".join(f"`{line}`" for line in kind.warn) + "."]
     return "\n".join([*lines, ""])
 
 

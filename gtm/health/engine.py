@@ -187,6 +187,7 @@ class Health:
             self._schedule.done(key, True, now, self._dice)
             return []
         before, measured, in_sight = watch.state, watch.measured, watch.in_sight
+        result = judge.warned(watch.profile, result)
         ok, reason = judge.judge(watch.profile, result)
         self._watches.take(watch, ok, reason, result, now)
         self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)

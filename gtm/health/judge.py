@@ -1,7 +1,8 @@
-"""A profile's conditions and one probe's measures in, good or bad and a sentence that says why out."""
+"""A profile's conditions and one probe's measures in, good or bad, and sentences that say why, out."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 import re
@@ -43,6 +44,26 @@ def judge(profile: model.Profile, result: seen.ProbeResult) -> tuple[bool | None
         if not held:
             return False, sentence(condition, result.measures)
     return True, result.reason
+
+
+def warned(profile: model.Profile, result: seen.ProbeResult) -> seen.ProbeResult:
+    """Return the result with the `warn` lines that do not hold, as sentences.
+
+    A warning is about something that was seen: a line about what was not measured is silent, and so are all lines of a
+    probe that failed, whose own word is worse.
+    """
+    if not profile.warn or result.ok is not True:
+        return result
+    found = []
+    for condition in profile.warn:
+        if all(one in result.measures for one in (condition.measure, condition.other) if one):
+            try:
+                held = _holds(condition, result.measures)
+            except re.error:
+                held = True  # the same pattern in `expect` says it; nothing was seen here
+            if not held:
+                found.append(sentence(condition, result.measures))
+    return dataclasses.replace(result, warnings=tuple(found))
 
 
 def sentence(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:

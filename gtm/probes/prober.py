@@ -139,7 +139,8 @@ class Trial:
 
     def asked(self) -> set[str]:
         """Return the measures that the profile's conditions mention."""
-        return {name for line in self.check.profile.expect for name in (line.measure, line.other) if name}
+        profile = self.check.profile
+        return {name for line in (*profile.expect, *profile.warn) for name in (line.measure, line.other) if name}
 
     def left_s(self) -> float:
         """Return the seconds until the deadline, never below zero."""

@@ -111,3 +111,30 @@ def test_a_probe_that_failed_or_could_not_run_keeps_its_own_word(ok: bool | None
     profile = model.Profile("tcp", "tcp", expect=(condition("status == 200", value=200),))
     assert judge.judge(profile, seen.ProbeResult(KEY, "ns1", 0.0, ok, "its reason")) == (ok, "its reason")
     assert judge.judge(profile, seen.ProbeResult(KEY, "ns1", 0.0, ok))[1]
+
+
+def warned(*lines: model.Condition, ok: bool | None = True, **measures: model.Value) -> tuple[str, ...]:
+    profile = model.Profile("hls", "hls", warn=lines)
+    return judge.warned(profile, seen.ProbeResult(KEY, "ns1", 0.0, ok, measures=measures)).warnings
+
+
+def test_a_warning_is_a_sentence_and_fails_nothing() -> None:
+    slow, dear = condition("rtt < 80ms", value=0.08, unit="s"), condition("cost < 5", value=5.0)
+    assert warned(slow, dear, rtt=0.12, cost=3) == ("rtt (120ms) < 80ms",)
+    assert warned(slow, dear, rtt=0.02, cost=3) == ()
+    result = seen.ProbeResult(KEY, "ns1", 0.0, True, measures={"rtt": 0.12})
+    assert judge.judge(model.Profile("hls", "hls", warn=(slow,)), result) == (True, "")
+
+
+def test_a_warning_about_what_was_not_measured_is_silent() -> None:
+    assert warned(condition("rtt < 80ms", value=0.08, unit="s"), cost=3) == ()
+    assert warned(condition("rtt < 3 * usual", factor=3.0, other="usual", unit="s"), rtt=9.0) == ()
+
+
+@pytest.mark.parametrize("ok", [False, None])
+def test_a_probe_that_failed_is_not_warned_about(ok: bool | None) -> None:
+    assert warned(condition("rtt < 80ms", value=0.08, unit="s"), ok=ok, rtt=0.12) == ()
+
+
+def test_a_bad_pattern_warns_of_nothing() -> None:
+    assert warned(condition("body matches (", value="("), body="x") == ()

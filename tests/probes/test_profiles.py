@@ -72,8 +72,8 @@ def test_conditions_that_are_offered_in_comments_hold_water_too(file: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_what_a_kind_expects_by_itself_is_a_condition(kind: model.Kind) -> None:
-    for text in kind.expect:
+def test_what_a_kind_expects_and_warns_of_by_itself_are_conditions(kind: model.Kind) -> None:
+    for text in (*kind.expect, *kind.warn):
         assert expect.condition(kind, text).text == text
 
 
