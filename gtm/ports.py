@@ -69,6 +69,12 @@ class Store(Protocol):
     async def keep_papers(self, changes: Mapping[tuple[str, str], str | None]) -> None:
         """Put these papers, and drop those that are None: all of it or nothing."""
 
+    async def keep_measured(self, rows: Sequence[seen.Measured]) -> None:
+        """Keep measurements; a row of the same moment, step, kind and division is replaced, and old ones go."""
+
+    async def measured(self, step_s: int, kind: str, by: str, since: float) -> tuple[seen.Measured, ...]:
+        """Return the rows of periods that ended after wall-clock `since`, oldest first; `kind` empty is all."""
+
 
 class GeoReader(Protocol):
     """An open MaxMind-format database."""

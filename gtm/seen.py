@@ -107,6 +107,22 @@ class Verdict:
     why: str = ""
 
 
+# --- measured over time --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured in the `step_s` seconds from wall-clock `at` on, of one `kind` (`answers`), divided `by`
+    something (`pool`): averages by name. Stores keep these for plots.
+    """
+
+    at: int
+    step_s: int
+    kind: str
+    by: str
+    values: Mapping[str, float]
+
+
 # --- places ------------------------------------------------------------------------------------------------------
 
 

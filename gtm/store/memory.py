@@ -22,6 +22,7 @@ class MemoryStore:
         self._events: deque[events.Event] = deque(maxlen=max_events)
         self._last_id = 0
         self._papers: dict[tuple[str, str], str] = {}
+        self._measured: dict[tuple[int, str, str, int], seen.Measured] = {}
 
     async def open(self) -> str:
         """There is nothing to make ready."""
@@ -77,3 +78,22 @@ class MemoryStore:
         """See `ports.Store`."""
         left = {key: body for key, body in self._papers.items() if key not in changes}
         self._papers = left | {key: body for key, body in changes.items() if body is not None}
+
+    async def keep_measured(self, rows: Sequence[seen.Measured]) -> None:
+        """See `ports.Store`."""
+        self._measured |= {(row.step_s, row.kind, row.by, row.at): row for row in rows}
+        now = self._now()
+        self._measured = {
+            key: row
+            for key, row in self._measured.items()
+            if now - bounds.MAX_MEASURED_AGE_S[row.step_s] <= row.at <= now + bounds.MAX_AHEAD_S
+        }
+
+    async def measured(self, step_s: int, kind: str, by: str, since: float) -> tuple[seen.Measured, ...]:
+        """See `ports.Store`."""
+        found = (
+            row
+            for row in self._measured.values()
+            if row.step_s == step_s and row.at + step_s > since and (not kind or (row.kind, row.by) == (kind, by))
+        )
+        return tuple(sorted(found, key=lambda row: (row.at, row.kind, row.by)))

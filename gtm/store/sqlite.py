@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from dataclasses import replace
@@ -46,6 +48,12 @@ MIGRATIONS = (
     CREATE TABLE papers (
         kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)
     ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE measured (
+        step_s INTEGER NOT NULL, kind TEXT NOT NULL, by TEXT NOT NULL, at INTEGER NOT NULL,
+        found BLOB NOT NULL, PRIMARY KEY (step_s, kind, by, at)
+    ) STRICT;
     """,
 )
 # Only these say that the file itself is broken; a full disk or a lock says nothing of the kind.
@@ -239,6 +247,38 @@ class SqliteStore:
             db.executemany("DELETE FROM papers WHERE kind = ? AND id = ?", gone)
 
         await self._write(work)
+
+    async def keep_measured(self, rows: Sequence[seen.Measured]) -> None:
+        """See `ports.Store`."""
+        rows = tuple(rows)
+
+        def work(db: sqlite3.Connection) -> None:
+            packed = [(row.step_s, row.kind, row.by, row.at, _packed(row.values)) for row in rows]
+            db.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?)", packed)
+            now = self._now()
+            for step_s, age_s in bounds.MAX_MEASURED_AGE_S.items():
+                too_old = "DELETE FROM measured WHERE step_s = ? AND kind = ? AND by = ? AND NOT at BETWEEN ? AND ?"
+                kinds = {(row.kind, row.by) for row in rows if row.step_s == step_s}
+                db.executemany(too_old, [(step_s, *kind, now - age_s, now + bounds.MAX_AHEAD_S) for kind in kinds])
+
+        await self._write(work)
+
+    async def measured(self, step_s: int, kind: str, by: str, since: float) -> tuple[seen.Measured, ...]:
+        """See `ports.Store`."""
+        sql = "SELECT at, step_s, kind, by, found FROM measured WHERE step_s = ? AND at + step_s > ?"
+        values: tuple[object, ...] = (step_s, since)
+        if kind:
+            sql, values = f"{sql} AND kind = ? AND by = ?", (*values, kind, by)
+
+        def work() -> tuple[seen.Measured, ...]:
+            rows = self._db().execute(f"{sql} ORDER BY at, kind, by", values)
+            return tuple(seen.Measured(*row[:4], json.loads(zlib.decompress(row[4]))) for row in rows)
+
+        return await self._run(work)
+
+
+def _packed(values: Mapping[str, float]) -> bytes:
+    return zlib.compress(json.dumps(values, separators=(",", ":")).encode(), 1)
 
 
 def _code(wrong: sqlite3.Error) -> int:
