@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from gtm import brain, errors, events, ports, seen
 
 # Events wait for the store in this queue; when it is stuck for long, the oldest go, and are counted.
 MOST_WAITING_EVENTS = 10_000
+MOST_WAITING_ROWS = 1000  # an hour's measurements
 
 Happened = Callable[[events.EventKind, str, str, str, str], None]
 
@@ -35,6 +36,7 @@ class Book:
         self._store, self._url = store, url
         self._happened, self._tell, self._returned = happened, tell, returned
         self._events: collections.deque[events.Event] = collections.deque()
+        self._rows: collections.deque[seen.Measured] = collections.deque(maxlen=MOST_WAITING_ROWS)
         self._told = 0  # how many of the events that wait have been told already
         self._news = asyncio.Event()
         self._closing = False
@@ -64,6 +66,25 @@ class Book:
             self._happened("store", self._url, "unusable", "usable", "it can be written again")
         if self._events:
             self._news.set()
+
+    async def measured(self, rows: Sequence[seen.Measured]) -> None:
+        """Keep measurements, now or when the store can; of very many that wait the oldest go."""
+        self._rows.extend(rows)
+        waiting = tuple(self._rows)
+        try:
+            await self._store.keep_measured(waiting)
+        except errors.StoreError as error:
+            self._failed(error)
+            return
+        self._rows.clear()
+
+    async def recall_measured(self, since: float) -> Sequence[seen.Measured]:
+        """Return the minutes since then; none when the store cannot be used."""
+        try:
+            return await self._store.measured(60, "", "", since)
+        except errors.StoreError as error:
+            self._failed(error)
+            return ()
 
     def write(self, event: events.Event) -> None:
         """Keep an event, now or when the store can; it is told either way."""

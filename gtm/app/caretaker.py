@@ -178,6 +178,10 @@ class Caretaker:
         """Return what happened since this process began."""
         return [one for one in self._events if one.at >= since and one.id > after_id][-limit:] if limit else []
 
+    async def series(self, kind: str, by: str, since: float, name: str) -> Mapping[str, Any]:
+        """Refuse: nothing is measured."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
     async def orders(self) -> Sequence[desk.OrderView]:
         """Nothing is known of orders: the table holds what they did."""
         return ()

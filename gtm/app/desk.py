@@ -115,6 +115,10 @@ class Desk:
         """Return the newest `limit` events, oldest first."""
         return await self.node.store.events(since, after_id, limit)
 
+    async def series(self, kind: str, by: str, since: float, name: str) -> Mapping[str, Any]:
+        """Return what was measured over time."""
+        return await self.node.measuring.series(self.node.store, kind, by, since, name)
+
     # --- orders ----------------------------------------------------------------------------------------------------
 
     async def orders(self) -> Sequence[desk.OrderView]:

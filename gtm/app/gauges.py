@@ -12,6 +12,7 @@ from gtm.web import node as desk
 # What the workers count, by the metric that shows it.
 COUNTED = {
     "queries": "dns_queries_total",
+    "subnets": "dns_queries_with_subnet_total",
     "responses": "dns_responses_total",
     "dropped": "dns_dropped_total",
     "truncated": "dns_truncated_total",
@@ -33,19 +34,19 @@ def counted(counts: Mapping[str, Mapping[tuple[str, ...], int]]) -> dict[str, de
 def collect(node: nodes.Node) -> desk.Metrics:
     """Return all counts and gauges as they are now."""
     mind, now, wall = node.brain, time.monotonic(), time.time()
-    found = counted(node.counts)
+    found = counted(node.measuring.counts)
     endpoints, pools = view.endpoints_view(mind, now), view.pools_view(mind)
     up = {"up": 1.0, "down": 0.0, "unknown": float("nan")}
     found["endpoint_up"] = {(one["endpoint"], one["family"]): up[one["state"]] for one in endpoints}
     found["endpoint_weight"] = {(one["endpoint"], one["family"]): float(one["weight"]) for one in endpoints}
     found["pool_up"] = {(one["pool"],): float(one["usable"]) for one in pools}
     found["pool_members_up"] = {(one["pool"],): float(one["up"]) for one in pools}
-    found["probe_duration_seconds"] = {(kind,): meter.histogram() for kind, meter in node.probe_times.items()}
-    found["probes_total"] = {labels: float(count) for labels, count in node.probe_counts.items()}
+    found["probe_duration_seconds"] = {(kind,): meter.histogram() for kind, meter in node.measuring.probe_times.items()}
+    found["probes_total"] = {labels: float(count) for labels, count in node.measuring.probe_counts.items()}
     found["probe_lag_seconds"] = {(): node.runner.lag_s}
     found["check_measure"] = {
         (key.profile, key.endpoint, name, key.family, key.name): float(value)
-        for key, measures in node.measures.items()
+        for key, measures in node.measuring.measures.items()
         for name, value in measures.items()
         if isinstance(value, (int, float))
     }

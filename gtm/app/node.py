@@ -17,7 +17,7 @@ from typing import Any
 
 from gtm import __version__ as version
 from gtm import brain, errors, events, model, probes, seen, table, units
-from gtm.app import book, collector, geography, judge, last, meter
+from gtm.app import book, collector, geography, judge, last, measuring, meter
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -42,8 +42,9 @@ class Node:
 
     def __init__(self, snapshot: model.Snapshot, path: str) -> None:
         self.snapshot, self.path = snapshot, path
+        self.measuring = measuring.Measuring()
         self.link = linking.Links.from_environment(
-            on_counts=self._counted, on_swapped=self._acknowledged, on_supervisor=self._told
+            on_counts=self.measuring.counted, on_swapped=self._acknowledged, on_supervisor=self._told
         )
         self.bound = linking.Bound((), 0, 0)
         self.processes: tuple[tuple[str, int], ...] = ()
@@ -63,10 +64,6 @@ class Node:
         self.atlas = geography.Atlas()
         self.runner = runner.Runner(probes.KINDS, vantage=snapshot.node, deliver=self.delivered)
         self.brain: brain.Brain
-        self.counts: dict[str, collections.Counter[tuple[str, ...]]] = collections.defaultdict(collections.Counter)
-        self.probe_counts: collections.Counter[tuple[str, ...]] = collections.Counter()
-        self.probe_times: dict[str, meter.Meter] = collections.defaultdict(meter.Meter)
-        self.measures: dict[model.CheckKey, dict[str, model.Value]] = {}
         self.failovers = meter.Meter()
         self.config_accepted, self.config_at = True, time.time()
         self.config_trouble = ""
@@ -112,6 +109,7 @@ class Node:
         if (place := last.folder(self.snapshot.store)) is not None:
             self._keeper = last.Keeper(str(place / last.NAME), self.link.copy, self._keeping)
         self._spawn(self._keep_book())
+        self._spawn(self.measuring.run(self.book, self.in_charge))
         self.happened("node", self.snapshot.node, "", "started", f"version {version}, {self.snapshot.digest[:12]}")
         self._say_troubles()
         # The orders first: no table may go out that does not know of a drained node (semantics B5).
@@ -151,6 +149,7 @@ class Node:
             await self._keeper.close()
         self.happened("node", self.snapshot.node, "started", "stopped", "asked to")
         await self.remember_now()
+        self.measuring.close()
         self.book.close()
         if not self.in_charge.is_set():  # a trial that came to nothing leaves no trace
             for task in self._tasks:
@@ -171,10 +170,7 @@ class Node:
         check = self.snapshot.checks.get(result.check)
         if check is None:
             return  # a reload took the check away while it ran
-        word = {True: "ok", False: "failed", None: "could_not_run"}[result.ok]
-        self.probe_counts[(check.profile.kind, word)] += 1
-        self.probe_times[check.profile.kind].add(result.took_ms / 1000)
-        self.measures[result.check] = dict(result.measures)
+        self.measuring.probed(check.profile.kind, result)
         self.feed(events.ProbeCame(result))
 
     def in_force(self) -> tuple[seen.Override, ...]:
@@ -206,7 +202,7 @@ class Node:
             await asyncio.to_thread(self.brain.prepare, snapshot, networks)
         self.snapshot, self.atlas = snapshot, atlas
         self.runner.keep(snapshot.checks)
-        self.measures = {key: value for key, value in self.measures.items() if key in snapshot.checks}
+        self.measuring.forget_but(snapshot.checks)
         try:
             with collector.resting():
                 self.feed(events.ConfigCame(snapshot, networks))
@@ -325,7 +321,7 @@ class Node:
     def _emit(self, event: events.Event) -> None:
         level = logging.WARNING if event.after in ALARMING else logging.INFO
         log.log(level, "%s %s: %s -> %s (%s)", event.kind, event.subject, event.before, event.after, event.cause)
-        self.counts["events"][(event.kind,)] += 1
+        self.measuring.counts["events"][(event.kind,)] += 1
         self.book.write(event)
 
     def _tell(self, event: events.Event) -> None:
@@ -347,10 +343,6 @@ class Node:
         task.add_done_callback(self._tasks.discard)
 
     # --- the workers -----------------------------------------------------------------------------------------------
-
-    def _counted(self, worker: int, counts: Mapping[str, Mapping[tuple[str, ...], int]]) -> None:
-        for kind, numbers in counts.items():
-            self.counts[kind].update(numbers)
 
     def _acknowledged(self, worker: int, revision: int) -> None:
         while self._falls and self.link.answered_by_all(self._falls[0][0]):

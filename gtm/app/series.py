@@ -100,7 +100,9 @@ class _Track:
 
     def drop_silent(self) -> None:
         """Let go of what has said nothing for the whole hour."""
-        for name in [name for name, points in self.points.items() if not any(one == one and one for one in points)]:
+        for name in [
+            name for name, points in self.points.items() if not any(one and not math.isnan(one) for one in points)
+        ]:
             if name not in self._sums:
                 del self.points[name]
                 self._weight.pop(name, None)
@@ -251,9 +253,7 @@ def laid_out(rows: Sequence[seen.Measured]) -> tuple[list[int], Values]:
     return ats, {name: [by_at.get(at, {}).get(name, silent[at]) for at in ats] for name in names}
 
 
-def thinned(
-    ats: list[int], values: Values, every: int
-) -> tuple[list[int], Values]:
+def thinned(ats: list[int], values: Values, every: int) -> tuple[list[int], Values]:
     """Return the means of `every` points at a time."""
     if every <= 1:
         return ats, values
@@ -262,7 +262,7 @@ def thinned(
 
 
 def largest(values: Values, most: int, counted: bool) -> Values:
-    """Return the `most` series that are largest on average, largest first; the rest is summed (or averaged) in OTHER."""
+    """Return the `most` largest series, largest first; the rest is summed in OTHER (or averaged)."""
     ranked = sorted(values, key=lambda name: (name != OTHER, _total(values[name])), reverse=True)
     if len(ranked) <= most and (OTHER not in values or len(ranked) <= 1):
         return {name: values[name] for name in ranked}
@@ -298,5 +298,3 @@ def _sum(values: Sequence[float | None]) -> float | None:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-

@@ -272,7 +272,13 @@ class SqliteStore:
 
         def work() -> tuple[seen.Measured, ...]:
             rows = self._db().execute(f"{sql} ORDER BY at, kind, by", values)
-            return tuple(seen.Measured(*row[:4], json.loads(zlib.decompress(row[4]))) for row in rows)
+            try:
+                return tuple(
+                    seen.Measured(at, step_s, kind, by, json.loads(zlib.decompress(found)))
+                    for at, step_s, kind, by, found in rows
+                )
+            except (zlib.error, ValueError) as wrong:
+                raise errors.StoreError(f"{self._path}: a measurement cannot be read: {wrong}") from None
 
         return await self._run(work)
 

@@ -48,6 +48,12 @@ EXPLAIN_QUERY = {
     "client": "the client's address or prefix",
     "assume": "GLOB=down or GLOB=up; may be given again",
 }
+SERIES_QUERY = {
+    "kind": "answers (or queries, probe_ms, latency_s)",
+    "by": "total, pool, endpoint, name, place for answers; total, subnet, transport for queries; else endpoint",
+    "since": "a moment: 1h (that long ago, the default), 1d, 31d",
+    "name": "only series whose name matches this glob",
+}
 ORDER_BODY: dict[str, dict[str, Any]] = {
     "target": TEXT | {"description": "an endpoint, a glob, site:NAME or pool:NAME"},
     "order": {"enum": list(orders.ORDERS)},
@@ -75,6 +81,7 @@ ROUTES = (
     Route("GET", "/api/v1/names", "read", read.part, "The steered names."),
     Route("GET", "/api/v1/explain", "read", read.explain, "Why a name gets its answer.", EXPLAIN_QUERY),
     Route("GET", "/api/v1/events", "read", read.list_events, "What happened, oldest first.", EVENTS_QUERY),
+    Route("GET", "/api/v1/series", "read", read.series, "What was measured over time, for plots.", SERIES_QUERY),
     Route("GET", "/api/v1/orders", "read", read.list_orders, "The orders in force."),
     Route(
         "GET",

@@ -33,6 +33,7 @@ class Metric:
 
 METRICS = (
     Metric("dns_queries_total", "counter", "DNS queries received.", ("transport", "qtype")),
+    Metric("dns_queries_with_subnet_total", "counter", "DNS queries that told a client subnet."),
     Metric("dns_responses_total", "counter", "DNS responses sent.", ("rcode",)),
     Metric("dns_dropped_total", "counter", "DNS packets that got no response.", ("reason",)),
     Metric("dns_truncated_total", "counter", "DNS responses cut short with TC set."),

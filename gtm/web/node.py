@@ -128,6 +128,11 @@ class WebNode(Protocol):
     async def events(self, since: float, after_id: int, limit: int) -> Sequence[events.Event]:
         """Return the newest `limit` events, oldest first (see `ports.Store`)."""
 
+    async def series(self, kind: str, by: str, since: float, name: str) -> Mapping[str, Any]:
+        """Return what was measured since then: `{"kind", "by", "unit", "step_s", "at", "series"}`, at most 50 series of
+        1500 points. `name` is a glob, or empty for all. Refuses `bad-value`.
+        """
+
     async def orders(self) -> Sequence[OrderView]:
         """Return the orders in force."""
 

@@ -15,6 +15,7 @@ from gtm.web import metrics, node, reply
 
 MAX_EVENTS = 1000
 MAX_ASSUMPTIONS = 64
+MAX_GLOB = 255
 QTYPE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}")
 ASSUMPTION = re.compile(r"[^=\s]{1,255}=(up|down)")
 EXPOSITION: web.AppKey[metrics.Exposition] = web.AppKey("exposition", metrics.Exposition)
@@ -83,6 +84,16 @@ async def list_events(request: web.Request) -> web.Response:
     after, limit = whole(asked.get("after", "0")), min(whole(asked.get("limit", str(MAX_EVENTS))), MAX_EVENTS)
     found = await here.node.events(since, after, limit)
     return reply.ok({"events": [event_dict(one) for one in found]})
+
+
+async def series(request: web.Request) -> web.Response:
+    """What was measured over time, for plots."""
+    here, asked = node.context(request), request.query
+    since = moment(asked.get("since", "1h"), here.now())
+    found = await here.node.series(
+        asked.get("kind", "answers"), asked.get("by", "total"), since, asked.get("name", "")[:MAX_GLOB]
+    )
+    return reply.tagged(request, found)
 
 
 async def list_orders(request: web.Request) -> web.Response:

@@ -138,6 +138,7 @@ class Responder:
         else:
             reply, scope, error = self._draw(hit, owner, family, address, of, subnet)
         if lone is not None:
+            self._tally.subnets += 1
             opt += edns.BYTES[scope] + tail[edns.LONE_BYTES :]
         if error and opt and self._explains(family, address):
             opt = edns.with_option(
@@ -288,6 +289,7 @@ class Responder:
             reply, scope, error = self._draw(hit, owner, family, address, of, subnet)
         shape, limit, opt = (asked.flags & query.RD) >> 8, edns.MIN_UDP_BYTES, b""
         if asked.opt is not None:
+            self._tally.subnets += bool(asked.opt.subnet and asked.opt.subnet.source)
             shape |= 2
             limit, opt = edns.limit(asked.opt.size), edns.record(asked.opt.do, self._options(asked.opt, scope))
             if error and self._explains(family, address):

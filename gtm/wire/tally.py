@@ -25,7 +25,7 @@ class Tally:
     """Everything that one responder counts between two drains.
 
     `udp` and `tcp` are keyed by type and class as they stand in a question, `rcodes` by number, `seen_from` by owner
-    and then by number of the place.
+    and then by number of the place. `subnets` are the questions that told a client subnet.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class Tally:
         self.rcodes = [0] * 17
         self.dropped: dict[str, int] = {}
         self.truncated = 0
+        self.subnets = 0
         self.seen_from: dict[bytes, list[int]] = {}
         self._steered: dict[tuple[bytes, str], int] = {}
         self._answers: dict[str, int] = {}
@@ -78,6 +79,7 @@ class Tally:
             "answers": {(endpoint,): number for endpoint, number in self._answers.items()},
             "places": {(names.text(owner), place): number for (owner, place), number in self._places.items()},
             "truncated": {(): self.truncated} if self.truncated else {},
+            "subnets": {(): self.subnets} if self.subnets else {},
         }
         for transport, asked in (("udp", self.udp), ("tcp", self.tcp)):
             for question, number in asked.items():

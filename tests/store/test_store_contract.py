@@ -134,3 +134,39 @@ def test_a_url_says_which_store_it_is(tmp_path: Path) -> None:
 def test_any_other_url_is_refused(url: str) -> None:
     with pytest.raises(errors.StoreError):
         store.open_store(url)
+
+
+def measured(at: int, step_s: int = 60, kind: str = "answers", values: dict[str, float] | None = None) -> seen.Measured:
+    return seen.Measured(at, step_s, kind, "pool", values or {})
+
+
+MINUTE = int(NOW) - int(NOW) % 600
+
+
+async def test_measurements_come_back_by_step_kind_and_moment_and_the_same_moment_is_replaced(world: World) -> None:
+    await world.store.keep_measured(
+        [measured(MINUTE, values={"edge": 1.0}), measured(MINUTE - 60, values={"edge": 2.5, "é": 0.5})]
+    )
+    await world.store.keep_measured(
+        [measured(MINUTE, values={"edge": 3.0}), measured(MINUTE - 600, 600), measured(MINUTE, kind="x")]
+    )
+    of_pools = await world.store.measured(60, "answers", "pool", NOW - 86000)
+    assert of_pools == (measured(MINUTE - 60, values={"edge": 2.5, "é": 0.5}), measured(MINUTE, values={"edge": 3.0}))
+    assert await world.store.measured(60, "", "", MINUTE + 1) == (
+        measured(MINUTE, values={"edge": 3.0}),
+        measured(MINUTE, kind="x"),
+    )
+    assert await world.store.measured(600, "answers", "pool", 0) == (measured(MINUTE - 600, 600),)
+    assert await world.store.measured(60, "answers", "name", 0) == ()
+
+
+async def test_measurements_are_pruned_a_minute_after_a_day_and_ten_minutes_after_a_month(world: World) -> None:
+    await world.store.keep_measured([measured(MINUTE), measured(MINUTE, 600), measured(MINUTE + 2 * 86400)])
+    assert await world.store.measured(60, "", "", 0) == (measured(MINUTE),)  # a wrong clock fills no disk
+    world.now += 86400 + 600
+    await world.store.keep_measured([measured(MINUTE + 86400), measured(MINUTE + 86400, 600)])
+    assert await world.store.measured(60, "", "", 0) == (measured(MINUTE + 86400),)
+    assert len(await world.store.measured(600, "", "", 0)) == 2
+    world.now += 31 * 86400
+    await world.store.keep_measured([measured(MINUTE + 32 * 86400, 600)])
+    assert await world.store.measured(600, "", "", 0) == (measured(MINUTE + 32 * 86400, 600),)

@@ -46,6 +46,11 @@ EXPLAINED: dict[str, Any] = {
     "answers": ["198.51.100.11"], "ttl": 5, "ecs_scope": 0, "rcode": "NOERROR", "why": "rule 2; pool edge-us; ttl 5",
 }  # fmt: skip
 
+SERIES: dict[str, Any] = {
+    "kind": "answers", "by": "pool", "unit": "1/s", "step_s": 10, "at": [NOW - 20, NOW - 10],
+    "series": [{"name": "edge-eu", "values": [None, 12.5]}],
+}  # fmt: skip
+
 
 @dataclass
 class FakeNode:
@@ -95,6 +100,10 @@ class FakeNode:
     async def events(self, since: float, after_id: int, limit: int) -> Sequence[events.Event]:
         self._note("events", since, after_id, limit)
         return [one for one in self.happened if one.at >= since and one.id > after_id][-limit:]
+
+    async def series(self, kind: str, by: str, since: float, name: str) -> Mapping[str, Any]:
+        self._note("series", kind, by, since, name)
+        return SERIES
 
     async def orders(self) -> Sequence[node.OrderView]:
         self._note("orders")

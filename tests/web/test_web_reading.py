@@ -324,3 +324,13 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(
 async def test_an_address_that_is_taken_is_said_plainly(served: application.Served, fake: fake_node.FakeNode) -> None:
     with pytest.raises(errors.GtmError, match=r"cannot listen on 127\.0\.0\.1"):
         await application.start(application.make(fake), model.Listen("127.0.0.1", served.port))
+
+
+async def test_series_are_asked_for_with_kind_division_moment_and_glob(
+    fake: fake_node.FakeNode, http: aiohttp.ClientSession
+) -> None:
+    assert await get(http, "/api/v1/series?kind=queries&by=subnet&since=1d&name=a*") == (200, fake_node.SERIES)
+    assert fake.asked[-1] == ("series", "queries", "subnet", fake_node.NOW - 86400, "a*")
+    assert await get(http, "/api/v1/series") == (200, fake_node.SERIES)
+    assert fake.asked[-1] == ("series", "answers", "total", fake_node.NOW - 3600, "")
+    assert (await get(http, "/api/v1/series?since=soon"))[0] == 400
