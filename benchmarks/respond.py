@@ -12,7 +12,7 @@ import time
 
 from gtm import model, names, seen, table
 from gtm.wire import compile as compiler
-from gtm.wire import pack, respond
+from gtm.wire import pack, respond, unpack
 
 NAMES = 100_000
 REGIONS = 200
@@ -85,7 +85,7 @@ def main() -> None:
     marks.append(time.perf_counter())
     packed = pack.pack_table(whole)
     marks.append(time.perf_counter())
-    responder = respond.Responder(pack.unpack_table(packed), seed=1)
+    responder = respond.Responder(unpack.whole(packed), seed=1)
     marks.append(time.perf_counter())
     for word, begun, ended in zip(("compiled", "packed", "unpacked, loaded"), marks, marks[1:], strict=False):
         print(f"{NAMES:,} names {word:18} {ended - begun:8.2f} s")

@@ -21,7 +21,7 @@ from typing import Any
 
 from gtm import errors, files, model, table
 from gtm.serve import journal
-from gtm.wire import pack
+from gtm.wire import unpack
 
 NAME = "last.table"
 _FIRST_LINE = b"GTM last table 1\n"
@@ -88,9 +88,9 @@ class Last:
         revision = 0
         for kind, revision, body in journal.records(self.kept):  # noqa: B007 - the last one counts
             if kind == journal.TABLE:
-                whole, rings = pack.unpack_table(body), {}
+                whole, rings = unpack.whole(body), {}
             else:
-                rings.update(pack.unpack_rings(body)[1])
+                rings.update(unpack.rings(body)[1])
         if whole is None:
             raise errors.TableError("there is no table in it")
         return replace(whole, revision=revision, rings=tuple(rings.get(at, one) for at, one in enumerate(whole.rings)))

@@ -10,6 +10,8 @@ and is never seen. (That the body is what it should be, its own digest says: `gt
 
 from __future__ import annotations
 
+import fcntl
+import mmap
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -34,7 +36,9 @@ class Writer:
     """A new journal that begins with a packed table. `fd` is the memfd, `size_bytes` what is in it."""
 
     def __init__(self, table: bytes, revision: int) -> None:
-        self.fd = os.memfd_create("gtm-journal", os.MFD_CLOEXEC)
+        self.fd = os.memfd_create("gtm-journal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        # Readers look into it where it lies, and would die of what is not there any more.
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self.size_bytes = 0
         self.table_bytes = len(table)
         self._append(TABLE, table, revision)
@@ -90,9 +94,12 @@ class Reader:
         self._at = record.at + size_bytes
         return record
 
-    def body(self, record: Record) -> bytes:
-        """Return a record's body."""
-        return _read(self._fd, record.at, record.size_bytes)
+    def body(self, record: Record) -> memoryview:
+        """Return a record's body, where it lies: nothing is copied. Raises `TableError` when it is cut off."""
+        end = record.at + record.size_bytes
+        if os.fstat(self._fd).st_size < end:
+            raise errors.TableError("the journal ends inside a record")
+        return memoryview(mmap.mmap(self._fd, end, prot=mmap.PROT_READ))[record.at : end]
 
     def close(self) -> None:
         """Let go of the memfd."""

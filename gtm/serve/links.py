@@ -20,7 +20,7 @@ from typing import Any
 
 from gtm import errors
 from gtm.serve import channel, counters, journal, shared
-from gtm.wire import pack
+from gtm.wire import pack, unpack
 
 # Rings in a journal may take this much, or as much as the table, before they are merged into one record.
 _MERGE_BYTES = 1024 * 1024
@@ -170,7 +170,7 @@ class Links:
         """Begin a new journal with the newest of every ring, so that it never grows without end."""
         newest = {}
         for packed in self._rings:
-            newest.update(pack.unpack_rings(packed)[1])
+            newest.update(unpack.rings(packed)[1])
         self._rings = [pack.pack_rings(self._revision, newest)]
         self._renew()
 

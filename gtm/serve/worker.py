@@ -17,21 +17,23 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent import futures
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from gtm import errors
 from gtm.serve import channel, counters, journal, shared, tcp, udp
-from gtm.wire import limit, pack, respond
+from gtm.wire import limit, respond, runtime, steps, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
 _COUNTS_S = 1.0
 _LAST_BATCHES = 16  # of datagrams, answered before the end
 _RETIRED_S = 15.0  # a retired worker's connections have idled out by then (semantics G6)
 _COMPLAINTS_A_SECOND = 1  # tracebacks in the log: a flood of bad packets must not become a flood of lines
-# While a table is unpacked in a thread, answering gets the interpreter back at least this often.
-_SWITCH_S = 0.001
+# So long questions wait while a new table is read; between two slices a batch of them is answered, which takes a
+# millisecond when it is full, so that even then a flood of 20,000 a second is answered.
+_SLICE_S = 0.002
 _PR_SET_NO_NEW_PRIVS, _CAPABILITY_VERSION_3 = 38, 0x20080522  # linux/prctl.h, linux/capability.h
+
+T = TypeVar("T")
 
 
 class Settings(NamedTuple):
@@ -75,7 +77,6 @@ class Worker:
         self._complaints = 0
         self._applying: asyncio.Task[None] | None = None
         self._rung = False
-        self._threads = futures.ThreadPoolExecutor(1, "unpack")
         self._tcp = tcp.Server(self._answer, self._oops, tcp.Limits(*settings.tcp), self._page, settings.worker)
         self._listeners: list[asyncio.Server] = []
         self._drains: list[tuple[socket.socket, Callable[[], None]]] = []
@@ -245,21 +246,21 @@ class Worker:
     def _revision(self) -> int:
         return self._responder.revision if self._responder is not None else 0
 
-    async def _take(self, kind: int, body: bytes) -> None:
+    async def _take(self, kind: int, body: memoryview) -> None:
         if kind == journal.TABLE:
             await self._take_table(body)
         elif self._responder is not None:
-            self._responder.update(*pack.unpack_rings(body))
+            self._responder.update(*unpack.rings(body))
             gc.freeze()
 
-    async def _take_table(self, body: bytes) -> None:
+    async def _take_table(self, body: memoryview) -> None:
         """Make a responder for a new table beside the answering, then put it in the place of the old one.
 
-        The collector is off (see `main`), so nothing walks the hundred thousand new objects; `freeze` keeps them out
-        of every later collection, too. With 100,000 names all this takes 0.6 s beside the answering; it stops it for
-        50 ms while `marshal` reads, and for 30 ms while the old table is freed, and then the packets are there still.
+        Both are done in slices, and so is the end of the old one: with 100,000 names it takes half a second, in which
+        a question waits for a slice at most. The collector is off (see `main`), so nothing walks the hundred thousand
+        new objects; `freeze` keeps them out of every later collection, too.
         """
-        new = await self._loop.run_in_executor(self._threads, self._prepared, body)
+        new = await self._in_slices(_made(body))
         gc.freeze()
         old, self._responder = self._responder, new
         if old is None:
@@ -267,10 +268,20 @@ class Worker:
                 await self._listen()
         else:
             counters.add(self._counts, old.drain_counts())
+            await self._in_slices(old.ending())
 
     @staticmethod
-    def _prepared(body: bytes) -> respond.Responder:
-        return respond.Responder(pack.unpack_table(body), seed=_seed())
+    async def _in_slices(work: steps.Steps[T]) -> T:
+        """Do `work`, and let the loop answer what waits after each slice of it."""
+        while True:
+            until_s = time.monotonic() + _SLICE_S
+            while time.monotonic() < until_s:
+                try:
+                    next(work)
+                except StopIteration as done:
+                    result: T = done.value
+                    return result
+            await asyncio.sleep(0)
 
     # --- beside the answering ----------------------------------------------------------------------------------
 
@@ -285,7 +296,8 @@ class Worker:
         self._loop.call_later(_COUNTS_S, self._keep_house)
         self._complaints = 0
         self._collect()
-        gc.collect()
+        if self._applying is None:  # else it would walk over half a table, which is no garbage
+            gc.collect()
 
     def _collect(self) -> None:
         """Send the counts. What the control process does not take (it may be dead) is kept and grows by addition."""
@@ -308,6 +320,17 @@ class Worker:
             return False
         self._message = next(self._unsent, None)
         return True
+
+
+def _made(body: memoryview) -> steps.Steps[respond.Responder]:
+    """Return a responder for a packed table. What is left over of the way there goes step by step, too."""
+    whole = yield from unpack.reading(body)
+    world = yield from runtime.loading(whole)
+    made = respond.Responder(whole, seed=_seed(), world=world)
+    names, rings = whole.names, list(whole.rings)
+    del whole
+    yield from steps.emptying(names, rings)
+    return made
 
 
 def _seed() -> int:
@@ -338,7 +361,6 @@ def main() -> None:
     told = json.loads(sys.argv[1])
     settings = Settings(**{name: told[name] for name in Settings._fields if name in told})
     give_up_privileges()
-    sys.setswitchinterval(_SWITCH_S)
     gc.disable()
     gc.freeze()
     asyncio.run(_run(settings))

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Mapping
 
 from gtm import __version__, names, table
-from gtm.wire import edns, query, runtime, tally
+from gtm.wire import edns, query, runtime, steps, tally
 
 # Cells are made on demand, for a name and ring that is asked for; beyond this many (about 50 MB) all begin anew.
 MAX_CELLS = 262_144
@@ -52,16 +52,18 @@ _bisect, _number = bisect.bisect_right, int.from_bytes
 
 
 class Responder:
-    """Answers from one table at a time. `seed` sets where exact rings begin, so that workers differ."""
+    """Answers from one table at a time. `seed` sets where exact rings begin, so that workers differ.
 
-    def __init__(self, whole: table.AnswerTable, *, seed: int) -> None:
+    `world` is the table in its runtime form, where whoever makes a responder has made that already.
+    """
+
+    def __init__(self, whole: table.AnswerTable, *, seed: int, world: runtime.World | None = None) -> None:
         self._seed = (seed % 2**64).to_bytes(8, "big")
         self._shapes: Mapping[bytes, int] = _SHAPES
         self._tally = tally.Tally()
-        self._use(whole)
+        self._use(whole, world if world is not None else runtime.load(whole))
 
-    def _use(self, whole: table.AnswerTable) -> None:
-        world = runtime.load(whole)
+    def _use(self, whole: table.AnswerTable, world: runtime.World) -> None:
         self.revision = whole.revision
         self._world = world
         self._nodes = world.nodes
@@ -83,8 +85,13 @@ class Responder:
             return False
         self._tally.gather(self._world.turns)
         self._tally.place(self._place_names)
-        self._use(whole)
+        self._use(whole, runtime.load(whole))
         return True
+
+    def ending(self) -> steps.Steps[None]:
+        """Take apart what is here, step by step; nothing may be asked of it any more."""
+        yield from steps.emptying(self._known)
+        yield from runtime.unloading(self._world)
 
     def update(self, revision: int, rings: Mapping[int, table.Ring]) -> bool:
         """Put `rings` in place; False, and nothing done, when they are older than the table or not of it (G1)."""

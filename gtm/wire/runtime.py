@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gtm import table
-from gtm.wire import edns
+from gtm.wire import edns, steps
 
 QR, RD, TC = 0x8000, 0x0100, 0x0200
 WIDTH = {4: 32, 6: 128}
@@ -120,20 +120,38 @@ class World:
     """Everything of one table. `explain` holds (bits to drop, network) by family."""
 
     nodes: Mapping[bytes, Node]
-    turns: Sequence[Turn]
+    turns: list[Turn]
     places: Prefixes | None
     explain: Mapping[int, Sequence[tuple[int, int]]]
 
 
 def load(whole: table.AnswerTable) -> World:
     """Return `whole` in runtime form; entries that are shared stay shared."""
-    turns = [Turn(ring) for ring in whole.rings]
+    return steps.finish(loading(whole))
+
+
+def loading(whole: table.AnswerTable) -> steps.Steps[World]:
+    """Do what `load` does, step by step."""
+    turns: list[Turn] = []
+    for ring in whole.rings:
+        turns.append(Turn(ring))
+        if not len(turns) % steps.ITEMS:
+            yield
     makers = _Nodes(whole, turns)
     explain: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
     for family, base, bits in whole.explain_to:
         dropped = WIDTH[family] - bits
         explain[family].append((dropped, base >> dropped))
-    return World(makers.all(), turns, Prefixes(whole.places) if whole.places is not None else None, explain)
+    nodes = yield from makers.all()
+    return World(nodes, turns, Prefixes(whole.places) if whole.places is not None else None, explain)
+
+
+def unloading(world: World) -> steps.Steps[None]:
+    """Take a world apart that nobody answers from any more."""
+    yield from steps.emptying(world.nodes)
+    for turn in world.turns:
+        yield from steps.emptying(turn.cells)
+    yield from steps.emptying(world.turns)
 
 
 class _Nodes:
@@ -147,7 +165,7 @@ class _Nodes:
         self._nxdomain = [Static(zone.nxdomain) for zone in whole.zones]
         self._steered: dict[tuple[int, int], tuple[Hit, Hit, Hit]] = {}
 
-    def all(self) -> dict[bytes, Node]:
+    def all(self) -> steps.Steps[dict[bytes, Node]]:
         made: dict[int, Node] = {}
         nodes: dict[bytes, Node] = {}
         for owner, entry in self._whole.names.items():
@@ -155,6 +173,8 @@ class _Nodes:
             if node is None:
                 node = made[id(entry)] = self._node(entry)
             nodes[owner] = node
+            if not len(nodes) % steps.ITEMS:
+                yield
         return nodes
 
     def _node(self, entry: table.Entry) -> Node:

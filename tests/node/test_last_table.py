@@ -189,3 +189,11 @@ async def test_a_disk_that_takes_nothing_is_told_once_and_again_when_it_is_well(
     found = last.read(str(folder / last.NAME))
     assert found is not None
     assert [body for *_, body in journal.records(found.kept)] == [b"table", b"rings"]
+
+
+def test_G2_a_last_table_of_the_packed_form_before_is_read() -> None:
+    vectors = Path(__file__).resolve().parents[1] / "vectors"
+    writer = journal.Writer(bytes.fromhex((vectors / "table-version-1.hex").read_text()), 7)
+    kept = writer.copy()()
+    writer.close()
+    assert last.Last("last.table", SETTINGS, 0.0, kept).table().revision == 7

@@ -11,7 +11,7 @@ import pytest
 
 from gtm import errors, table
 from gtm.serve import channel, counters, journal, links, shared
-from gtm.wire import pack
+from gtm.wire import pack, unpack
 from tests.serve import control
 
 
@@ -69,7 +69,7 @@ def final(fd: int) -> tuple[int, Mapping[int, table.Ring]]:
     while (record := reader.next()) is not None:
         revision = record.revision
         if record.kind == journal.RINGS:
-            rings.update(pack.unpack_rings(reader.body(record))[1])
+            rings.update(unpack.rings(reader.body(record))[1])
     reader.close()
     return revision, rings
 

@@ -19,7 +19,7 @@ import dns.rcode
 from gtm import brain, events, model, probes, seen
 from gtm.config import load
 from gtm.steer import geo
-from gtm.wire import pack, records, respond
+from gtm.wire import pack, records, respond, unpack
 
 WALL_S = 1_700_000_000.0
 
@@ -102,14 +102,14 @@ class World:
                     self.probed.append((self.now, str(check.key)))
                     heapq.heappush(self._results, (self.now + self.took_s, next(self._tick), self._look(check.key)))
                 case events.SwapTable(table):
-                    table = pack.unpack_table(pack.pack_table(table))
+                    table = unpack.whole(pack.pack_table(table))
                     if self.responder is None:
                         self.responder = respond.Responder(table, seed=1)
                     else:
                         self.responder.swap(table)
                 case events.SwapRings(revision, rings):
                     assert self.responder is not None
-                    assert self.responder.update(*pack.unpack_rings(pack.pack_rings(revision, rings)))
+                    assert self.responder.update(*unpack.rings(pack.pack_rings(revision, rings)))
                 case events.Emit(event):
                     self.log.append(event)
                 case events.Remember(states):

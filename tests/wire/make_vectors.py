@@ -1,4 +1,4 @@
-"""Writes tests/vectors/*.json: a small table in plain JSON, and packets with their answers, for any reader of tables.
+"""Writes tests/vectors/: a small table in plain JSON and packed, and packets with answers, for any reader of tables.
 
 Run `python -m tests.wire.make_vectors` after a change of the wire that is meant; `test_vectors` holds us to the files.
 A case is (transport, sender, query, answer); answers that turn with the ring are left out by giving exact
@@ -8,12 +8,14 @@ rings one slot, so a reader needs no seed to be held to these. Bytes are hexadec
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from gtm import table
+from gtm.wire import pack
 from tests.wire import test_any_bytes, test_questions, test_subnet, world
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
@@ -84,7 +86,12 @@ def files() -> dict[str, str]:
     """Return the content of every vector file by name."""
     whole = test_subnet.geography()
     lines = ",\n".join(json.dumps(one) for one in cases(whole))
-    return {"table.json": json.dumps(plain(whole), indent=1) + "\n", "answers.json": f"[\n{lines}\n]\n"}
+    packed = "\n".join(textwrap.wrap(pack.pack_table(whole).hex(), 120))
+    return {
+        "table.json": json.dumps(plain(whole), indent=1) + "\n",
+        "table-version-2.hex": packed + "\n",
+        "answers.json": f"[\n{lines}\n]\n",
+    }
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gtm import errors, names, table
-from gtm.wire import pack
+from gtm.wire import pack, unpack
 from tests.wire import test_subnet, world
 
 WHOLE = replace(test_subnet.geography(), places=world.prefixes(("203.0.113.0/24", 1)), place_names=("unknown", "EU"))
 PACKED = pack.pack_table(WHOLE)
 
 
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
+
+
 def test_a_table_comes_back_equal_and_equal_tables_are_equal_bytes() -> None:
-    back = pack.unpack_table(PACKED)
+    back = unpack.whole(PACKED)
     assert back == WHOLE
     assert pack.pack_table(back) == PACKED
 
@@ -28,41 +32,41 @@ def test_a_table_comes_back_equal_and_equal_tables_are_equal_bytes() -> None:
 def test_what_was_shared_is_shared_again() -> None:
     shared = WHOLE.names[names.key("geo.live.example.")]
     wide = replace(WHOLE, names={**WHOLE.names, **{names.key(f"s{at}.example."): shared for at in range(1000)}})
-    back = pack.unpack_table(pack.pack_table(wide))
+    back = unpack.whole(pack.pack_table(wide))
     assert len({id(entry) for entry in back.names.values()}) == len({id(entry) for entry in wide.names.values()})
     assert len(pack.pack_table(wide)) - len(PACKED) < 40 * 1000
 
 
 def test_rings_come_back_equal() -> None:
     rings = {3: WHOLE.rings[0], 7: WHOLE.rings[4]}
-    assert pack.unpack_rings(pack.pack_rings(42, rings)) == (42, rings)
+    assert unpack.rings(pack.pack_rings(42, rings)) == (42, rings)
 
 
 def test_tables_and_rings_are_not_taken_for_each_other() -> None:
     with pytest.raises(errors.TableError):
-        pack.unpack_rings(PACKED)
+        unpack.rings(PACKED)
     with pytest.raises(errors.TableError):
-        pack.unpack_table(pack.pack_rings(1, {}))
+        unpack.whole(pack.pack_rings(1, {}))
 
 
 @given(st.integers(0, len(PACKED) - 1), st.integers(1, 255))
 def test_one_changed_byte_anywhere_is_a_table_error(at: int, by: int) -> None:
     damaged = PACKED[:at] + bytes((PACKED[at] ^ by,)) + PACKED[at + 1 :]
     with pytest.raises(errors.TableError):
-        pack.unpack_table(damaged)
+        unpack.whole(damaged)
 
 
 @given(st.integers(0, len(PACKED) - 1))
 def test_a_torn_table_is_a_table_error(size: int) -> None:
     with pytest.raises(errors.TableError):
-        pack.unpack_table(PACKED[:size])
+        unpack.whole(PACKED[:size])
 
 
 @given(st.binary(max_size=200))
 def test_foreign_bytes_are_a_table_error(foreign: bytes) -> None:
-    for unpack in (pack.unpack_table, pack.unpack_rings):
+    for unpacked in (unpack.whole, unpack.rings):
         with pytest.raises(errors.TableError):
-            unpack(foreign)
+            unpacked(foreign)
 
 
 FOREIGN_VALUES: list[Any] = [
@@ -80,12 +84,62 @@ FOREIGN_VALUES: list[Any] = [
 ]
 
 
+def framed(kind: bytes, version: int, body: bytes) -> bytes:
+    return b"GTM" + kind + bytes((version,)) + hashlib.sha256(body).digest() + body
+
+
+def piece(value: Any) -> bytes:
+    data = marshal.dumps(value, 2)
+    return len(data).to_bytes(4) + data
+
+
 @pytest.mark.parametrize("value", FOREIGN_VALUES, ids=repr)
 def test_a_whole_frame_around_something_else_is_a_table_error(value: Any) -> None:
     body = marshal.dumps(value, 2)
-    for kind, unpack in ((b"T", pack.unpack_table), (b"R", pack.unpack_rings)):
+    frames = [framed(b"T", 1, body), framed(b"T", 2, body), framed(b"T", 2, piece(value))]
+    frames += [framed(b"T", 2, piece((section, value))) for section in range(-1, 9)]
+    for one in frames:
         with pytest.raises(errors.TableError):
-            unpack(b"GTM" + kind + b"\x01" + hashlib.sha256(body).digest() + body)
+            unpack.whole(one)
+    for version in (1, 2, 3):
+        with pytest.raises(errors.TableError):
+            unpack.rings(framed(b"R", version, body))
+
+
+@given(st.integers(0, len(PACKED) - pack.HEAD_BYTES - 1))
+def test_pieces_that_end_early_are_a_table_error_though_their_digest_is_right(size: int) -> None:
+    with pytest.raises(errors.TableError):
+        unpack.whole(framed(b"T", 2, PACKED[pack.HEAD_BYTES :][:size]))
+
+
+def test_a_table_of_the_version_before_is_read() -> None:
+    kept = bytes.fromhex((VECTORS / "table-version-1.hex").read_text())
+    assert kept[:5] == b"GTMT\x01"
+    assert unpack.whole(kept) == WHOLE
+    body = marshal.dumps((42, {}), 2)
+    assert unpack.rings(framed(b"R", 1, body)) == (42, {})
+
+
+def test_a_table_of_a_version_to_come_is_refused_in_words() -> None:
+    with pytest.raises(errors.TableError, match="no table of this version"):
+        unpack.whole(framed(b"T", 3, PACKED[pack.HEAD_BYTES :]))
+
+
+def test_a_big_table_is_read_in_short_steps() -> None:
+    entry = WHOLE.names[names.key("geo.live.example.")]
+    many = {names.key(f"n{at}.live.example."): entry for at in range(20_000)}
+    starts = tuple(range(0, 1_000_000, 10))
+    wide = replace(WHOLE.prefixes[0], v4_starts=starts, v4_values=(0,) * len(starts))
+    big = replace(WHOLE, names={**WHOLE.names, **many}, rings=WHOLE.rings * 500, prefixes=(wide, *WHOLE.prefixes[1:]))
+    reading, pieces, back = unpack.reading(pack.pack_table(big)), 0, None
+    while back is None:
+        try:
+            next(reading)
+            pieces += 1
+        except StopIteration as done:
+            back = done.value
+    assert back == big
+    assert pieces > 20_000 / 256 + 500 * len(WHOLE.rings) / 256 + 2 * len(starts) / 4096
 
 
 def broken() -> dict[str, table.AnswerTable]:
@@ -113,4 +167,4 @@ def broken() -> dict[str, table.AnswerTable]:
 @pytest.mark.parametrize("one", broken().values(), ids=broken().keys())
 def test_a_table_that_does_not_hang_together_is_a_table_error(one: table.AnswerTable) -> None:
     with pytest.raises(errors.TableError):
-        pack.unpack_table(pack.pack_table(one))
+        unpack.whole(pack.pack_table(one))
