@@ -314,8 +314,27 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret is, never the secret itself: an environment variable or a file."""
+
+    env: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """What is wanted of DNS cookies. `secrets`: the one in use, then the one before; none: a node makes its own."""
+
+    enabled: bool = True
+    require: bool = False
+    secrets: tuple[Secret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DnsSettings:
-    """`workers` 0 means one per core. `rate_limit` is (responses per second, slip) or None."""
+    """`workers` 0 means one per core. `rate_limit` is (responses per second, slip) or None, `rate_exempt` networks that
+    it leaves alone. `max_amplification` 0: none.
+    """
 
     listen: tuple[Listen, ...] = (Listen("127.0.0.1", 5300),)
     workers: int = 0
@@ -324,6 +343,9 @@ class DnsSettings:
     tcp_connections: int = 1024
     tcp_per_client: int = 32
     tcp_idle_s: float = 15.0
+    rate_exempt: tuple[str, ...] = ()
+    max_amplification: float = 0.0
+    cookies: Cookies = Cookies()
 
 
 @dataclass(frozen=True, slots=True)

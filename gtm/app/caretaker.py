@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, seen, units
-from gtm.app import gauges, last
+from gtm.app import gauges, last, secrets
 from gtm.config import load, show
 from gtm.serve import links as linking
 from gtm.web import auth
@@ -58,8 +58,14 @@ class Caretaker:
     async def start(self) -> None:
         """Open the sockets that the table names, and answer."""
         wanted = self.last.settings
+        dns = model.DnsSettings(cookies=model.Cookies(secrets=wanted.cookies))
+        self.link.publish_keys(secrets.keys_of(dns, log.warning))
         self.bound = await self.link.open(
-            listen=wanted.listen, workers=wanted.workers, tcp=wanted.tcp, rate_limit=wanted.rate_limit
+            listen=wanted.listen,
+            workers=wanted.workers,
+            tcp=wanted.tcp,
+            rate_limit=wanted.rate_limit,
+            guards=wanted.guards,
         )
         log.info("DNS on %s", ", ".join(str(model.Listen(host, port)) for host, port in self.bound.listen))
         if self.bound.revision < self.table.revision:  # else the workers answer from it, or a later one, already

@@ -189,6 +189,7 @@ class Desk:
             before = self.node.snapshot.digest
             await self.node.take(loaded.snapshot)
             self._read_secrets()
+            self.node.take_keys()
             self.node.config_accepted, self.node.config_at, self.node.config_trouble = True, time.time(), ""
             after = loaded.snapshot.digest
             self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")

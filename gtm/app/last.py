@@ -14,12 +14,13 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gtm import errors, files, model, table
+from gtm.app import secrets
 from gtm.serve import journal
 from gtm.wire import unpack
 
@@ -48,6 +49,8 @@ class Settings:
     rate_limit: tuple[float, int] | None
     web: tuple[str, int] | None
     tokens: tuple[model.Token, ...]
+    guards: Mapping[str, Any] = field(default_factory=dict)
+    cookies: tuple[model.Secret, ...] = ()
 
     @classmethod
     def of(cls, snapshot: model.Snapshot, config: str) -> Settings:
@@ -65,6 +68,8 @@ class Settings:
             dns.rate_limit,
             (web.listen.host, web.listen.port) if web.listen else None,
             tuple(model.Token(one.name, one.role, one.secret_env, one.secret_file) for one in web.tokens),
+            secrets.guards(dns),
+            dns.cookies.secrets,
         )
 
 
@@ -141,6 +146,7 @@ def read(path: str) -> Last | None:
 def _settings(told: dict[str, Any]) -> Settings:
     told["listen"] = tuple((str(host), int(port)) for host, port in told["listen"])
     told["tokens"] = tuple(model.Token(**one) for one in told["tokens"])
+    told["cookies"] = tuple(model.Secret(**one) for one in told.get("cookies", ()))
     for name in ("tcp", "rate_limit", "web"):
         told[name] = tuple(told[name]) if told[name] is not None else None
     return Settings(**told)

@@ -17,7 +17,7 @@ from typing import Any
 
 from gtm import __version__ as version
 from gtm import brain, errors, events, model, probes, seen, table, units
-from gtm.app import book, collector, geography, judge, last, measuring, meter
+from gtm.app import book, collector, geography, judge, last, measuring, meter, secrets
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -86,11 +86,13 @@ class Node:
     async def start(self) -> None:
         """Open the sockets, remember, look at the world, and begin; the workers have a table soon after."""
         dns = self.snapshot.dns
+        self.take_keys()
         self.bound = await self.link.open(
             listen=[(one.host, one.port) for one in dns.listen],
             workers=dns.workers or os.cpu_count() or 1,
             tcp=(dns.tcp_connections, dns.tcp_per_client, dns.tcp_idle_s),
             rate_limit=dns.rate_limit,
+            guards=secrets.guards(dns),
         )
         log.info("DNS on %s", ", ".join(str(model.Listen(host, port)) for host, port in self.bound.listen))
         remembered, orders = await self.book.recall()
@@ -212,6 +214,13 @@ class Node:
             log.critical("the configuration could not be put in force; this process ends", exc_info=True)
             os._exit(os.EX_SOFTWARE)
         self._say_troubles()
+
+    def take_keys(self) -> None:
+        """Read the secrets of the workers, and give them out."""
+        self.link.publish_keys(secrets.keys_of(self.snapshot.dns, self._no_secret))
+
+    def _no_secret(self, trouble: str) -> None:
+        self.happened("config", self.path, "", "unusable", trouble)
 
     def _say_troubles(self) -> None:
         for trouble in self.atlas.troubles:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from gtm import errors, model, ports
-from gtm.config import advice, decode, fields, marks, nodes, probing, schema, static, zones
+from gtm.config import advice, decode, fields, guarding, marks, nodes, probing, static, zones
 
 MAX_NAMES: Final = 1_000_000
 """Semantics G6."""
@@ -197,7 +197,7 @@ def _snapshot(
     snapshot = model.Snapshot(
         digest="",
         node=config.node or own.node,
-        dns=_dns(config.dns),
+        dns=_dns(nouns),
         web=model.WebSettings(config.web.listen, tuple(_tokens(nouns))),
         store=config.store or own.store,
         geo_databases=tuple(_databases(nouns)),
@@ -225,7 +225,8 @@ def digest(snapshot: model.Snapshot) -> str:
     Nameservers of one fleet compare it (semantics F6): so what is a node's own (its name, sockets, store, files) is
     left out, and neither the order of files and sections nor comments make a difference.
     """
-    dns = replace(snapshot.dns, listen=(), workers=0)
+    cookies = replace(snapshot.dns.cookies, secrets=())
+    dns = replace(snapshot.dns, listen=(), workers=0, cookies=cookies)
     hashed = hashlib.sha256()
     for part in (
         *(dns, snapshot.guard_min_alive, snapshot.flap, snapshot.policies, snapshot.zones),
@@ -236,8 +237,13 @@ def digest(snapshot: model.Snapshot) -> str:
     return hashed.hexdigest()
 
 
-def _dns(written: schema.Dns) -> model.DnsSettings:
+def _dns(nouns: nodes.Nouns) -> model.DnsSettings:
+    written = nouns.decoded.config.dns
     limit = written.rate_limit
+
+    def relative(name: str) -> str:
+        return nodes.relative(nouns.report, ("dns", "cookies"), name)
+
     return model.DnsSettings(
         listen=tuple(written.listen),
         workers=written.workers or 0,
@@ -246,6 +252,9 @@ def _dns(written: schema.Dns) -> model.DnsSettings:
         tcp_connections=written.tcp.connections,
         tcp_per_client=written.tcp.per_client,
         tcp_idle_s=written.tcp.idle,
+        rate_exempt=tuple(limit.exempt) if limit else (),
+        max_amplification=float(written.max_amplification or 0),
+        cookies=guarding.cookies(written.cookies, relative),
     )
 
 

@@ -54,11 +54,18 @@ def compare(old: model.Snapshot, new: model.Snapshot) -> Plan:
         ("dns.listen", old.dns.listen, new.dns.listen),
         ("dns.workers", old.dns.workers, new.dns.workers),
         ("dns.rate_limit", old.dns.rate_limit, new.dns.rate_limit),
+        ("dns.rate_limit.exempt", old.dns.rate_exempt, new.dns.rate_exempt),
+        ("dns.max_amplification", old.dns.max_amplification, new.dns.max_amplification),
+        ("dns.cookies", _cookies(old.dns), _cookies(new.dns)),
         ("dns.tcp", _tcp(old.dns), _tcp(new.dns)),
         ("store", old.store, new.store),
         ("web.listen", old.web.listen, new.web.listen),
     )
     return Plan(tuple(lines), moved, emptied, tuple(setting for setting, a, b in pairs if a != b))
+
+
+def _cookies(dns: model.DnsSettings) -> tuple[bool, bool]:
+    return dns.cookies.enabled, dns.cookies.require  # secrets are taken at a reload
 
 
 def _tcp(dns: model.DnsSettings) -> tuple[int, int, float]:

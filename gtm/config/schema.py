@@ -12,7 +12,7 @@ import pydantic
 import pydantic_core.core_schema
 
 from gtm import model
-from gtm.config import fields, kinds
+from gtm.config import fields, guarding, kinds
 
 
 class Or:
@@ -31,13 +31,6 @@ _NAME = {"type": "string"}
 _NAMES = {"type": "array", "items": _NAME, "minItems": 1}
 
 
-class RateLimit(fields.Section):
-    """Response rate limiting, per client network (/24, /56) and kind of answer."""
-
-    responses_per_second: int = fields.needed("answers of one kind that one client network may get in a second", ge=1)
-    slip: int = fields.setting(2, "every how many dropped answers one is sent truncated; 0: none", ge=0, le=10)
-
-
 class Tcp(fields.Section):
     """Bounds of DNS over TCP."""
 
@@ -51,9 +44,13 @@ class Dns(fields.Section):
 
     listen: fields.Listens = fields.setting(["127.0.0.1:5300"], "addresses and ports, UDP and TCP on each")
     workers: int | None = fields.setting(None, "processes that answer; default: one for each core", ge=1, le=256)
-    rate_limit: RateLimit | None = fields.setting(None, "response rate limiting; off when absent")
+    rate_limit: guarding.RateLimit | None = fields.setting(None, "response rate limiting; off when absent")
     explain_to: fields.Networks = fields.setting(["127.0.0.0/8", "::1/128"], "who may see steering reasons over DNS")
     tcp: Tcp = fields.setting({}, "bounds of DNS over TCP")
+    cookies: guarding.Cookies = fields.setting({}, "DNS cookies (RFC 7873, RFC 9018)")
+    max_amplification: float | None = fields.setting(
+        None, "answers over UDP to who has shown no cookie are at most so many times as long as the question", ge=1
+    )
 
 
 class Token(fields.Section):

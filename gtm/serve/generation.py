@@ -28,6 +28,7 @@ class Generation:
         self.line: channel.Channel | None = None  # to the control process
         self.theirs: channel.Channel | None = None  # the end that it inherits
         self.journal = -1
+        self.keys = -1
         self.ready_at = -1  # the revision that all workers must answer from before it counts as ready; -1 is unasked
         self.first_revision = 0
         # What exists from the first accepted configuration on, by worker where it is a list.
@@ -72,8 +73,10 @@ class Generation:
             "tcp": self.wanted["tcp"],
             "rate_limit": self.wanted["rate_limit"],
             "trial": trial,
+            "keys": self.keys,
+            "guards": self.wanted.get("guards", {}),
         }
-        fds = {end, self.page.fd, self.journal, trial, *(fd for pair in pairs for fd in pair)} - {-1}
+        fds = {end, self.page.fd, self.journal, self.keys, trial, *(fd for pair in pairs for fd in pair)} - {-1}
         return children.Start([*PYTHON, "-m", "gtm.serve.worker", json.dumps(settings)], sorted(fds))
 
     # --- the workers -------------------------------------------------------------------------------------------
@@ -106,6 +109,12 @@ class Generation:
         if self.journal >= 0:
             os.close(self.journal)
         self.journal = fd
+
+    def take_keys(self, fd: int) -> None:
+        """Hold these secrets from now on, for workers that start."""
+        if self.keys >= 0:
+            os.close(self.keys)
+        self.keys = fd
 
     def is_ready(self) -> bool:
         """Say whether the control process stands behind what all workers answer from."""
@@ -152,6 +161,7 @@ class Generation:
         if self.journal >= 0:
             os.close(self.journal)
             self.journal = -1
+        self.take_keys(-1)
         if self.page is not None:
             self.page.close()
             self.page = None
@@ -164,6 +174,7 @@ class Generation:
             "command": self.command,
             "line": self.line.fileno() if self.line else -1,
             "journal": self.journal,
+            "keys": self.keys,
             "ready_at": self.ready_at,
             "wanted": dict(self.wanted),
             "page": self.page.fd if self.page else -1,
@@ -178,6 +189,7 @@ class Generation:
         one = cls(told["command"])
         one.line = channel.Channel.of_fd(told["line"]) if told["line"] >= 0 else None
         one.journal, one.ready_at, one.wanted = told["journal"], told["ready_at"], told["wanted"]
+        one.keys = told.get("keys", -1)
         one.page = shared.Page(told["page"], len(told["bound"]))
         one.lines = [(channel.Channel.of_fd(theirs), channel.Channel.of_fd(ours)) for theirs, ours in told["lines"]]
         one.bound = sockets.of_fds(told["bound"])

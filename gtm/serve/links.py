@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gtm import errors
-from gtm.serve import channel, counters, journal, shared
+from gtm.serve import channel, counters, journal, keys, shared
 from gtm.wire import pack, unpack
 
 # Rings in a journal may take this much, or as much as the table, before they are merged into one record.
@@ -37,25 +37,30 @@ class Bound:
 
 
 class _Line:
-    """One channel that always wants the newest journal; one that is full gets it when it has drained."""
+    """One channel that always wants the newest journal and secrets; one that is full gets them when it has drained."""
 
     def __init__(self, line: channel.Channel, loop: asyncio.AbstractEventLoop) -> None:
         self.channel = line
         self._loop = loop
-        self._fd = -1
-        self._waiting = False
+        self._unsent: dict[str, int] = {}
 
-    def journal(self, fd: int) -> None:
-        """Send the journal, now or later."""
-        self._fd = fd
-        if self._waiting or self.channel.send("journal", fd=fd):
-            return
-        self._waiting = True
-        self._loop.add_writer(self.channel.fileno(), self._drained)
+    def give(self, kind: str, fd: int) -> None:
+        """Send the newest `journal` or `keys`, now or later."""
+        waiting = bool(self._unsent)
+        self._unsent[kind] = fd
+        if not waiting and not self._sent():
+            self._loop.add_writer(self.channel.fileno(), self._drained)
+
+    def _sent(self) -> bool:
+        while self._unsent:
+            kind, fd = next(iter(self._unsent.items()))
+            if not self.channel.send(kind, fd=fd):
+                return False
+            del self._unsent[kind]
+        return True
 
     def _drained(self) -> None:
-        if self.channel.send("journal", fd=self._fd):
-            self._waiting = False
+        if self._sent():
             self._loop.remove_writer(self.channel.fileno())
 
     def close(self) -> None:
@@ -88,6 +93,7 @@ class Links:
         self._page: shared.Page | None = None
         self._beating: asyncio.TimerHandle | None = None
         self._journal: journal.Writer | None = None
+        self._keys = -1
         self._table = b""
         self._rings: list[bytes] = []
         self._revision = self._table_revision = 0
@@ -117,16 +123,26 @@ class Links:
         workers: int,
         tcp: tuple[int, int, float] = (1024, 32, 15.0),
         rate_limit: tuple[float, int] | None = None,
+        guards: Mapping[str, Any] | None = None,
     ) -> Bound:
         """Say what the accepted configuration wants; return what the supervisor opened.
 
-        `tcp` is (connections, of one client, idle seconds). When the supervisor cannot open an address it ends this
-        process. After a restart the sockets are those that were opened first.
+        `tcp` is (connections, of one client, idle seconds), `guards` what `serve.keys` reads. When the supervisor
+        cannot open an address it ends this process. After a restart the sockets are those that were opened first.
         """
         wanted = {"listen": list(listen), "workers": workers, "tcp": tcp, "rate_limit": rate_limit}
+        wanted["guards"] = dict(guards or {})
         self._supervisor.channel.send_json("listen", wanted)
         self._loop.add_reader(self._supervisor.channel.fileno(), self._hear_supervisor)
         return await self._bound
+
+    def publish_keys(self, secret: keys.Keys) -> None:
+        """Give every worker, those that start later too, these secrets. Before `open` they have them from the start."""
+        old, self._keys = self._keys, keys.write(secret)
+        for line in (self._supervisor, *self._workers):
+            line.give("keys", self._keys)
+        if old >= 0:
+            os.close(old)
 
     def publish_table(self, packed: bytes, revision: int) -> None:
         """Give every worker, those that start later too, this table."""
@@ -181,7 +197,7 @@ class Links:
         for packed in self._rings:
             self._journal.rings(packed, self._revision)
         for line in (self._supervisor, *self._workers):
-            line.journal(self._journal.fd)
+            line.give("journal", self._journal.fd)
         if old is not None:
             old.close()
 
@@ -212,6 +228,8 @@ class Links:
         if message.kind == "worker":
             number, line = len(self._workers), _Line(channel.Channel.of_fd(message.fd), self._loop)
             self._workers.append(line)
+            if self._keys >= 0:  # they may have those of a control process before this one
+                line.give("keys", self._keys)
             self._loop.add_reader(line.channel.fileno(), self._hear_worker, number, line.channel)
         elif message.kind == "candidate":
             self.candidates.append(channel.Channel.of_fd(message.fd))
@@ -238,7 +256,7 @@ class Links:
                     self._on_counts(number, counters.unpack(message.body))
                 elif message.kind == "hello" and self._journal is not None:
                     # The journal that it was started with may be the one before.
-                    self._workers[number].journal(self._journal.fd)
+                    self._workers[number].give("journal", self._journal.fd)
                 elif message.kind == "swapped":
                     self._on_swapped(number, int(message.json()["revision"]))
         except EOFError:
@@ -252,3 +270,6 @@ class Links:
             line.close()
         if self._journal is not None:
             self._journal.close()
+        if self._keys >= 0:
+            os.close(self._keys)
+            self._keys = -1

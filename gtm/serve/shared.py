@@ -42,6 +42,11 @@ class Page:
         self._memory.close()
         os.close(self.fd)
 
+    @property
+    def secret(self) -> bytes:
+        """Return what all processes of this node know, and nobody else."""
+        return self._key
+
     def clear(self, worker: int) -> None:
         """Forget a worker that is dead."""
         at = _row(worker)

@@ -145,6 +145,6 @@ def remembered(fd: int) -> dict[str, Any]:
 def descriptors(state: Mapping[str, Any]) -> list[int]:
     """Return every descriptor that a supervisor's state names."""
     one = state["generation"]
-    found = {one["line"], one["journal"], one["page"]}
+    found = {one["line"], one["journal"], one["page"], one.get("keys", -1)}
     found |= {fd for pair in one["lines"] for fd in pair} | {fd for row in one["bound"] for pair in row for fd in pair}
     return sorted(found - {-1})

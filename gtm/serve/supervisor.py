@@ -217,6 +217,8 @@ class Supervisor:
         serves = generation is self._now
         if message.kind == "journal":
             generation.take_journal(message.fd)
+        elif message.kind == "keys":
+            generation.take_keys(message.fd)
         elif message.kind == "listen":
             self._open(generation, message.json())
         elif message.kind == "ready":

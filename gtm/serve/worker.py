@@ -16,12 +16,12 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from gtm import errors
-from gtm.serve import channel, counters, journal, shared, tcp, udp
-from gtm.wire import limit, respond, runtime, steps, unpack
+from gtm.serve import channel, counters, journal, keys, shared, tcp, udp
+from gtm.wire import extras, respond, runtime, steps, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
 _COUNTS_S = 1.0
@@ -40,7 +40,8 @@ class Settings(NamedTuple):
     """What a worker is started with; descriptors are inherited. `journal` -1: none yet.
 
     `sockets` are (UDP descriptor or -1, TCP listener or -1) for each address. `rate_limit` is (responses per second,
-    slip) or None. `trial` is -1, or a channel over which test questions come, and at last the word to serve (`go`).
+    slip) or None, `guards` what else holds answers back (see `keys`), `keys` the memory of secrets or -1. `trial` is
+    -1, or a channel over which test questions come, and at last the word to serve (`go`).
     Whoever adds a setting gives it a default: a running supervisor may be older than the worker that it starts.
     """
 
@@ -53,6 +54,8 @@ class Settings(NamedTuple):
     tcp: tuple[int, int, float]
     rate_limit: tuple[float, int] | None
     trial: int = -1
+    keys: int = -1
+    guards: Mapping[str, Any] | None = None
 
 
 class Worker:
@@ -63,11 +66,9 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._channel = channel.Channel.of_fd(settings.channel)
         self._page = shared.Page(settings.page, settings.workers)
-        self._limiter: limit.Limiter | None = None
-        if settings.rate_limit is not None:
-            per_second, slip = settings.rate_limit
-            # The kernel spreads a network's questions over the workers by their ports: each holds it to its part.
-            self._limiter = limit.Limiter(max(1.0, per_second / settings.workers), slip, seed=_seed())
+        guards, secret = settings.guards or {}, keys.read(settings.keys)
+        self._more = keys.extras_of(guards, secret, self._page, time.time())
+        self._guard = keys.guard_of(guards, settings.rate_limit, settings.workers, self._more.jar, _seed())
         self._judge = channel.Channel.of_fd(settings.trial) if settings.trial >= 0 else None
         self._journal: journal.Reader | None = None
         self._responder: respond.Responder | None = None
@@ -170,29 +171,16 @@ class Worker:
         return self._responder.answer(packet, family, address, transport)
 
     def _answering(self) -> udp.Answer:
-        """Return what answers datagrams now: the responder itself, or what holds it to the rate limit.
+        """Return what answers datagrams now: the responder itself, or what holds it to its bounds.
 
-        TCP needs no limit: its askers are who they say.
+        TCP needs none: its askers are who they say.
         """
         if self._responder is None:
             return self._answer
-        return self._responder.answer if self._limiter is None else self._limited(self._responder.answer, self._limiter)
-
-    def _limited(self, answer: udp.Answer, limiter: limit.Limiter) -> udp.Answer:
-        passes, now_s = limiter.passed, time.monotonic()  # one look at the clock for a batch: it takes a millisecond
-
-        def limited(packet: bytes, family: int, address: int, transport: str) -> bytes | None:
-            reply = answer(packet, family, address, transport)
-            if reply is None:
-                return None
-            passed = passes(reply, family, address, now_s)
-            if passed is None:
-                counters.add(self._counts, {"dropped": {("rate_limit",): 1}})
-            elif passed is not reply:
-                counters.add(self._counts, {"truncated": {(): 1}})
-            return passed
-
-        return limited
+        if not self._guard.is_needed:
+            return self._responder.answer
+        # One look at the clock for a batch: it takes a millisecond.
+        return self._guard.over(self._responder.answer, time.monotonic())
 
     def _oops(self, reason: str, error: BaseException) -> None:
         """Count what went wrong with one packet; show the first of a second."""
@@ -210,11 +198,18 @@ class Worker:
                     if self._journal is not None:
                         self._journal.close()
                     self._journal = journal.Reader(message.fd)
+                elif message.kind == "keys":
+                    self._take_keys(message.fd)
                 elif message.kind == "retire":
                     self._retire()
         except EOFError:  # nobody holds the other end any more: the supervisor is gone, and so are we soon
             self._loop.remove_reader(self._channel.fileno())
         self._apply()
+
+    def _take_keys(self, fd: int) -> None:
+        if self._more.jar is not None:
+            self._more.jar.use(keys.secrets(keys.read(fd), self._page))
+        os.close(fd)
 
     def _apply(self) -> None:
         """Read the journal to its end, unless that is under way; then read it again when it is done."""
@@ -260,7 +255,7 @@ class Worker:
         a question waits for a slice at most. The collector is off (see `main`), so nothing walks the hundred thousand
         new objects; `freeze` keeps them out of every later collection, too.
         """
-        new = await self._in_slices(_made(body))
+        new = await self._in_slices(_made(body, self._more))
         gc.freeze()
         old, self._responder = self._responder, new
         if old is None:
@@ -290,6 +285,9 @@ class Worker:
         self._loop.call_later(_BEAT_S, self._beat)
         self._page.beat(self._settings.worker, time.monotonic_ns())
         self._tcp.sweep(self._loop.time())
+        self._more.idle_s = self._tcp.idle_s()
+        if self._more.jar is not None:
+            self._more.jar.tick(time.time())
 
     def _keep_house(self) -> None:
         """Send counts, and collect the little garbage that there is at a time that we choose."""
@@ -304,6 +302,7 @@ class Worker:
         if self._message is None:
             if self._responder is not None:
                 counters.add(self._counts, self._responder.drain_counts())
+            counters.add(self._counts, self._guard.drain_counts())
             self._unsent, self._counts = counters.pack(self._counts), {}
             self._message = next(self._unsent, None)
         if self._send_counts():
@@ -322,11 +321,11 @@ class Worker:
         return True
 
 
-def _made(body: memoryview) -> steps.Steps[respond.Responder]:
+def _made(body: memoryview, more: extras.Extras) -> steps.Steps[respond.Responder]:
     """Return a responder for a packed table. What is left over of the way there goes step by step, too."""
     whole = yield from unpack.reading(body)
     world = yield from runtime.loading(whole)
-    made = respond.Responder(whole, seed=_seed(), world=world)
+    made = respond.Responder(whole, seed=_seed(), world=world, more=more)
     names, rings = whole.names, list(whole.rings)
     del whole
     yield from steps.emptying(names, rings)

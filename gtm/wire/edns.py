@@ -1,4 +1,7 @@
-"""An OPT record in, what the asker wants out; and the OPT record that goes back (RFC 6891, 7871, 5001, 8914)."""
+"""An OPT record in, what the asker wants out; and the OPT record that goes back.
+
+RFC 6891; options: RFC 5001, 7828, 7830, 7871, 7873, 8914.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,18 @@ import functools
 import struct
 from typing import NamedTuple
 
+from gtm.wire import cookies
+
 OPT = 41
 # What passes every path unfragmented (DNS flag day 2020, RFC 9715 section 3): we advertise it and never pass it.
 MAX_UDP_BYTES = 1232
 MIN_UDP_BYTES = 512  # RFC 1035 section 4.2.1; RFC 6891 section 6.2.3: smaller sizes are taken as this
-NSID, SUBNET, ERROR = 3, 8, 15
+NSID, SUBNET, COOKIE, KEEPALIVE, PADDING, ERROR = 3, 8, cookies.OPTION, 11, 12, 15
 DO = 0x8000  # RFC 3225
 MAX_ERROR_BYTES = 200  # of an error's text; it is one line for a person
+# RFC 8467 section 4.1: answers are padded to a multiple of this, so that their length tells little.
+PADDED_BYTES = 468
+LONGEST_KEEPALIVE = 0xFFFF  # tenths of a second, in two bytes
 MAX_NSID_BYTES = 64  # leaves room for the longest question and a client subnet in the smallest answer
 
 LONE_BYTES = 19  # of an OPT record with a client subnet: all before the address
@@ -52,6 +60,10 @@ class Opt(NamedTuple):
     nsid: bool = False
     subnet: Subnet | None = None
     bad: bool = False
+    cookie: bytes = b""
+    keepalive: bool = False
+    padding: bool = False
+    options: bool = False  # whether there is any
 
 
 def read(size: int, ttl: int, data: bytes) -> Opt:
@@ -59,7 +71,9 @@ def read(size: int, ttl: int, data: bytes) -> Opt:
     version, do = ttl >> 16 & 0xFF, bool(ttl & DO)
     if version:  # its options may mean anything
         return Opt(size, version, do)
-    nsid, client, at = False, None, 0
+    if not data:
+        return Opt(size, 0, do)
+    nsid, keepalive, padding, cookie, client, at = False, False, False, b"", None, 0
     while at < len(data):
         if at + 4 > len(data):
             return Opt(size, 0, do, bad=True)
@@ -72,7 +86,15 @@ def read(size: int, ttl: int, data: bytes) -> Opt:
             nsid = True
         elif code == SUBNET and (client is not None or (client := subnet(value)) is None):  # C5
             return Opt(size, 0, do, bad=True)
-    return Opt(size, 0, do, nsid, client)
+        elif code == COOKIE and not cookie:  # RFC 7873 section 5.2: the first counts, others are ignored
+            if length != cookies.CLIENT_BYTES and not cookies.SHORTEST <= length <= cookies.LONGEST:
+                return Opt(size, 0, do, bad=True)  # RFC 7873 section 5.2.2
+            cookie = value
+        elif code == KEEPALIVE:
+            keepalive = True
+        elif code == PADDING:
+            padding = True
+    return Opt(size, 0, do, nsid, client, False, cookie, keepalive, padding, True)
 
 
 @functools.lru_cache(LONE_SHAPES)
@@ -148,7 +170,19 @@ def nsid_option(node: bytes) -> bytes:
     return _OPTION.pack(NSID, len(name)) + name
 
 
-def error_option(text: str) -> bytes:
-    """Return an Extended DNS Error of code 0, "other", with `text` (RFC 8914 section 2), cut to a bounded length."""
+def error_option(text: str, code: int = 0) -> bytes:
+    """Return an Extended DNS Error (RFC 8914 section 2); `code` 0 is "other". `text` is cut to a bounded length."""
     line = text.encode()[:MAX_ERROR_BYTES].decode(errors="ignore").encode()  # cut between characters
-    return _OPTION.pack(ERROR, 2 + len(line)) + b"\0\0" + line
+    return _OPTION.pack(ERROR, 2 + len(line)) + code.to_bytes(2, "big") + line
+
+
+def keepalive_option(idle_s: float) -> bytes:
+    """Return the option that says how long a connection may be idle (RFC 7828 section 3.3.2)."""
+    return _OPTION.pack(KEEPALIVE, 2) + min(LONGEST_KEEPALIVE, int(idle_s * 10)).to_bytes(2, "big")
+
+
+def padded(opt: bytes, before: int, most: int) -> bytes:
+    """Return an OPT record with padding, for an answer with `before` bytes ahead of it (RFC 7830, RFC 8467)."""
+    whole = before + len(opt) + _OPTION.size
+    wanted = min(-whole % PADDED_BYTES, most - whole)
+    return with_option(opt, _OPTION.pack(PADDING, wanted) + bytes(wanted), most - before) if wanted >= 0 else opt

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gtm.wire import edns
 
-NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, NOTAUTH, BADVERS = 0, 1, 2, 3, 4, 5, 9, 16
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, NOTAUTH, BADVERS, BADCOOKIE = 0, 1, 2, 3, 4, 5, 9, 16, 23
 HEADER_BYTES = 12
 MAX_QUERY_BYTES = 4096  # semantics G6
 MAX_NAME_BYTES = 255
@@ -51,6 +51,8 @@ def read(packet: bytes) -> Query | str:
         return "response"
     if flags & OPCODE:
         return Query(flags, rcode=NOTIMP)  # E4
+    if questions == 0 and additional == 1 and not answers and not authority:
+        return _cookie_only(_additional(packet, Query(flags), 1))
     if len(packet) > MAX_QUERY_BYTES or questions != 1:  # RFC 9619 section 4
         return Query(flags, rcode=FORMERR)
     at = _name_end(packet, HEADER_BYTES)
@@ -63,6 +65,13 @@ def read(packet: bytes) -> Query | str:
     if answers or authority or additional > MAX_ADDITIONAL:
         return asked._replace(rcode=FORMERR)
     return _additional(packet, asked, additional)
+
+
+def _cookie_only(asked: Query) -> Query:
+    """RFC 7873 section 5.4: no question, but a cookie to be made or looked at. `kind` 0 and no owner say so."""
+    if asked.rcode or (asked.opt is not None and asked.opt.cookie):
+        return asked
+    return asked._replace(rcode=FORMERR)
 
 
 def _additional(packet: bytes, asked: Query, count: int) -> Query:

@@ -1,8 +1,9 @@
 """A packet and who sent it in, the answer out: the only code between a socket and the answer table.
 
 Two roads to one answer. The short one takes the ordinary question (one of a few header shapes, a name that exists, no
-OPT or a plain one, or one with nothing but a client subnet); whatever it does not recognise at a glance goes the long
-one, which reads every byte. Neither allocates anything that lives on, looks at a clock, or writes a log.
+OPT or a plain one, or one with nothing but a client subnet, or with a cookie seen before); whatever it does not
+recognise at a glance goes the long one, which reads every byte. What they keep is bounded; neither looks at a clock or
+writes a log.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ import hashlib
 import struct
 from collections.abc import Mapping
 
-from gtm import __version__, names, table
-from gtm.wire import edns, query, runtime, steps, tally
+from gtm import table
+from gtm.wire import chaos, edns, extras, query, runtime, steps, tally
 
 # Cells are made on demand, for a name and ring that is asked for; beyond this many (about 50 MB) all begin anew.
 MAX_CELLS = 262_144
 # Questions are kept with what answers them; beyond this many (about 5 MB) all are looked up anew.
 MAX_KNOWN = 16_384
 MAX_TCP_BYTES = 65535
-AA = 0x0400
 
-_AXFR, _TXT, _CHAOS, _IN = 252, 16, 3, 1
+_AXFR, _IN = 252, 1
 # Types that are no data and that nobody can be asked for: OPT, NXNAME (RFC 9824 section 3.4), TKEY, TSIG.
 _NOT_ASKED = frozenset({edns.OPT, 128, 249, query.TSIG})
 _TRANSFERS = frozenset({query.IXFR, _AXFR})
+# A refusal: its rcode, and the option that says why (RFC 8914 section 4, RFC 9824 section 10), or nothing.
+_Refusal = tuple[int, bytes]
+_PROHIBITED = query.REFUSED, edns.error_option("", 18)
+_NOT_OURS = query.REFUSED, edns.error_option("", 20)
+_NO_TYPE = query.FORMERR, edns.error_option("", 30)
 _SPECIAL = frozenset(kind.to_bytes(2, "big") + runtime.IN for kind in _NOT_ASKED | _TRANSFERS)
 _HEAD = struct.Struct(">HHHHH")
 
@@ -48,16 +53,28 @@ _TAILS: tuple[Mapping[bytes, tuple[int, bytes]], ...] = (
         for flags in (0, edns.DO)
     },
 )
+_COOKIE = edns.COOKIE.to_bytes(2, "big")  # behind an OPT record's eleven bytes
 _bisect, _number = bisect.bisect_right, int.from_bytes
 
 
 class Responder:
     """Answers from one table at a time. `seed` sets where exact rings begin, so that workers differ.
 
-    `world` is the table in its runtime form, where whoever makes a responder has made that already.
+    `world` is the table in its runtime form, where whoever makes a responder has made that already; `more` is what
+    outlives tables: cookies, and the idle time of connections.
     """
 
-    def __init__(self, whole: table.AnswerTable, *, seed: int, world: runtime.World | None = None) -> None:
+    def __init__(
+        self,
+        whole: table.AnswerTable,
+        *,
+        seed: int,
+        world: runtime.World | None = None,
+        more: extras.Extras | None = None,
+    ) -> None:
+        self._more = more or extras.Extras()
+        # What goes behind answers to senders whose cookies were seen, by address and what stood behind the question.
+        self._cookies = self._more.jar.kept if self._more.jar is not None else {}
         self._seed = (seed % 2**64).to_bytes(8, "big")
         self._shapes: Mapping[bytes, int] = _SHAPES
         self._tally = tally.Tally()
@@ -73,7 +90,7 @@ class Responder:
         self._place_names = whole.place_names
         self._key = whole.shared_key[: hashlib.blake2b.MAX_KEY_SIZE]
         self._node_name = whole.node.encode()
-        self._chaos = _chaos(whole.node)
+        self._chaos = chaos.answers(whole.node)
         self._cells = 0
         self._ages = 0
 
@@ -116,7 +133,7 @@ class Responder:
     def answer(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
         """Return the answer to `packet`, or None when there is to be none.
 
-        `family` is 4 or 6 and `address` the sender's as a number; `transport` is "udp" or "tcp".
+        `family` is 4 or 6 and `address` the sender's as a number; `transport` is "udp", "tcp", "tls" or "https".
         """
         # A label may hold a zero byte, but then what is cut off here is no name of ours: keys are whole names.
         stop = packet.find(b"\0", 12) + 5
@@ -130,6 +147,10 @@ class Responder:
         plain = _TAILS[shape >> 1].get(tail)
         lone = None
         of = subnet = scope = 0
+        if plain is None and tail[11:13] == _COOKIE and shape > 1:
+            plain = self._cookies.get((address, tail))
+            if plain is None:
+                return self._long(packet, family, address, transport)
         if plain is not None:
             limit, opt = plain
         else:
@@ -184,7 +205,7 @@ class Responder:
     ) -> bytes:
         """Put an answer together and count it; too long for `limit` over UDP, it is cut (RFC 2181 section 9)."""
         counts = self._tally
-        asks = counts.udp if transport == "udp" else counts.tcp
+        asks = counts.udp if transport == "udp" else counts.asked[transport]
         asks[question[-4:]] += 1
         counts.rcodes[reply.rcode] += 1
         out = b"".join((packet[:2], reply.heads[shape], question, reply.body, opt))
@@ -283,9 +304,16 @@ class Responder:
         if isinstance(asked, str):
             self._tally.drop(asked)
             return None
+        options, rcode = b"", asked.rcode
+        if asked.opt is not None and asked.opt.options:
+            key = address, packet[asked.end :]
+            options, other = self._more.options(asked.opt, self._node_name, family, key, transport)
+            rcode = rcode or other
+        if rcode:
+            return self._refusal(packet, asked, (rcode, b""), transport, options)
         hit, owner = self._hit(asked, family, address)
-        if isinstance(hit, int):
-            return self._refusal(packet, asked, hit, transport)
+        if isinstance(hit, tuple):
+            return self._refusal(packet, asked, hit, transport, options)
         scope, error, of, subnet = 0, b"", 0, 0
         if isinstance(hit, runtime.Static):
             reply = hit
@@ -298,28 +326,33 @@ class Responder:
         if asked.opt is not None:
             self._tally.subnets += bool(asked.opt.subnet and asked.opt.subnet.source)
             shape |= 2
-            limit, opt = edns.limit(asked.opt.size), edns.record(asked.opt.do, self._options(asked.opt, scope))
+            limit, opt = edns.limit(asked.opt.size), self._opt(asked.opt, options, scope)
+            if self._more.jar is not None and self._more.keeps(asked.opt):
+                self._more.jar.keep(key, (limit, opt))
+            room = limit if transport == "udp" else MAX_TCP_BYTES
+            before = asked.end + len(reply.body)
             if error and self._explains(family, address):
-                room = limit if transport == "udp" else MAX_TCP_BYTES
-                opt = edns.with_option(opt, error, room - asked.end - len(reply.body))
+                opt = edns.with_option(opt, error, room - before)
+            if asked.opt.padding:
+                opt = extras.finished(opt, before, transport, room)
         return self._finish(packet, packet[12 : asked.end], shape, reply, limit, opt, transport)
 
-    def _hit(self, asked: query.Query, family: int, address: int) -> tuple[runtime.Hit | int, bytes]:
-        """Return what answers, and the owner that it stands under; or the rcode of a refusal."""
-        if asked.rcode:
-            return asked.rcode, b""
-        if asked.klass == _CHAOS and asked.kind == _TXT and self._explains(family, address):
-            return self._chaos.get(asked.owner, query.REFUSED), b""
+    def _hit(self, asked: query.Query, family: int, address: int) -> tuple[runtime.Hit | _Refusal, bytes]:
+        """Return what answers, and the owner that it stands under; or a refusal."""
+        if not asked.owner:  # RFC 7873 section 5.4: it only wanted a cookie
+            return (query.NOERROR, b""), b""
+        if asked.klass == chaos.CLASS and asked.kind == chaos.TXT and self._explains(family, address):
+            return self._chaos.get(asked.owner, _PROHIBITED), b""
         if asked.klass != _IN or asked.kind in _TRANSFERS:
-            return query.REFUSED, b""
+            return _PROHIBITED, b""
         if asked.kind in _NOT_ASKED:
-            return query.FORMERR, b""
+            return _NO_TYPE, b""
         nodes, owner = self._nodes, asked.owner
         node = nodes.get(owner)
         if node is None:  # RFC 1034 section 4.3.2 step 3: up to the closest encloser
             node, owner = self._closest(owner)
             if node is None:
-                return query.REFUSED, b""
+                return _NOT_OURS, b""
             wildcard = nodes.get(b"\x01*" + owner)
             if wildcard is None:
                 return node[runtime.BELOW], owner
@@ -333,23 +366,27 @@ class Responder:
             node = self._nodes.get(owner)
         return node, owner
 
-    def _options(self, opt: edns.Opt, scope: int) -> bytes:
-        """Return the options that were asked for: NSID, client subnet."""
-        out = edns.nsid_option(self._node_name) if opt.nsid else b""
-        return out + edns.subnet_option(opt.subnet, scope) if opt.subnet is not None else out
+    @staticmethod
+    def _opt(asked: edns.Opt, options: bytes, scope: int, extended_rcode: int = 0) -> bytes:
+        """Return the OPT record of an answer, with the client subnet's option where it was asked for."""
+        if asked.subnet is not None:
+            options += edns.subnet_option(asked.subnet, scope)
+        return edns.record(asked.do, options, extended_rcode)
 
-    def _refusal(self, packet: bytes, asked: query.Query, rcode: int, transport: str) -> bytes:
+    def _refusal(self, packet: bytes, asked: query.Query, of: _Refusal, transport: str, options: bytes) -> bytes:
         """Return an answer that is nothing but an rcode: AA clear, the question only where it could be read."""
         counts = self._tally
+        rcode, why = of
         counts.rcodes[rcode] += 1
-        asks = counts.udp if transport == "udp" else counts.tcp
         label = packet[asked.end - 4 : asked.end] if asked.end > query.HEADER_BYTES else b""
-        asks[label] += 1
+        counts.asked[transport][label] += 1
         flags = runtime.QR | asked.flags & (query.OPCODE | query.RD) | rcode & 15
         question = packet[query.HEADER_BYTES : asked.end]
         opt = b""
         if asked.opt is not None:
-            opt = edns.record(asked.opt.do, self._options(asked.opt, 0), rcode >> 4)
+            opt = self._opt(asked.opt, options + why, 0, rcode >> 4)
+            if asked.opt.padding:
+                opt = extras.finished(opt, asked.end, transport, MAX_TCP_BYTES)
         return packet[:2] + _HEAD.pack(flags, bool(question), 0, 0, bool(opt)) + question + opt
 
 
@@ -361,22 +398,3 @@ def _wildcard(owner: bytes) -> bytes:
     if not owner or owner[0] > query.MAX_LABEL_BYTES or len(owner) > query.MAX_NAME_BYTES:
         return b""
     return b"\x01*" + owner[1 + owner[0] :]
-
-
-def _chaos(node: str) -> dict[bytes, runtime.Static]:
-    """Return the answers of class CH, TXT, by name (RFC 4892; the names are BIND's and NSD's)."""
-
-    def answer(text: str) -> runtime.Static:
-        data = text.encode()[:255]
-        rdata = bytes((len(data),)) + data
-        head = b"\xc0\x0c" + struct.pack(">HHIH", _TXT, _CHAOS, 0, len(rdata))
-        return runtime.Static(table.Fixed(AA, 1, 0, 0, head + rdata))
-
-    version = answer(f"GTM {__version__}")
-    name = answer(node)
-    return {
-        names.key(owner): one
-        for owner, one in (
-            ("id.server", name), ("hostname.bind", name), ("version.server", version), ("version.bind", version),
-        )
-    }  # fmt: skip

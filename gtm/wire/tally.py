@@ -18,20 +18,25 @@ _TYPES = {
 _LABELS = {kind.to_bytes(2, "big") + runtime.IN: name for kind, name in _TYPES.items()}
 _RCODES = {
     0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 9: "NOTAUTH", 16: "BADVERS",
+    23: "BADCOOKIE",
 }  # fmt: skip
+
+
+def _none() -> defaultdict[bytes, int]:
+    return defaultdict(int)
 
 
 class Tally:
     """Everything that one responder counts between two drains.
 
-    `udp` and `tcp` are keyed by type and class as they stand in a question, `rcodes` by number, `seen_from` by owner
-    and then by number of the place. `subnets` are the questions that told a client subnet.
+    `asked` is by transport (`udp` is one of it), then by type and class as they stand in a question; `rcodes` by
+    number, `seen_from` by owner and then by number of the place. `subnets` are the questions that told a client subnet.
     """
 
     def __init__(self) -> None:
         self.udp: defaultdict[bytes, int] = defaultdict(int)
-        self.tcp: defaultdict[bytes, int] = defaultdict(int)
-        self.rcodes = [0] * 17
+        self.asked = {"udp": self.udp, "tcp": _none(), "tls": _none(), "https": _none()}
+        self.rcodes = [0] * 24
         self.dropped: dict[str, int] = {}
         self.truncated = 0
         self.subnets = 0
@@ -81,7 +86,7 @@ class Tally:
             "truncated": {(): self.truncated} if self.truncated else {},
             "subnets": {(): self.subnets} if self.subnets else {},
         }
-        for transport, asked in (("udp", self.udp), ("tcp", self.tcp)):
+        for transport, asked in self.asked.items():
             for question, number in asked.items():
                 label = transport, _LABELS.get(question, "other")
                 counts["queries"][label] = counts["queries"].get(label, 0) + number

@@ -34,7 +34,13 @@ class World:
         opening = asyncio.create_task(self.links.open(listen=[("127.0.0.1", 0)], workers=1))
         await asyncio.sleep(0)
         wanted = (await self.next(self.supervisor)).json()
-        assert wanted == {"listen": [["127.0.0.1", 0]], "workers": 1, "tcp": [1024, 32, 15.0], "rate_limit": None}
+        assert wanted == {
+            "listen": [["127.0.0.1", 0]],
+            "workers": 1,
+            "tcp": [1024, 32, 15.0],
+            "rate_limit": None,
+            "guards": {},
+        }
         self.supervisor.send("worker", fd=self.workers_control.fileno())
         self.supervisor.send_json("bound", {"listen": [["127.0.0.1", 5300]], "workers": 1}, self.page.fd)
         return await opening

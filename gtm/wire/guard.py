@@ -1,0 +1,83 @@
+"""An answerer in, one that nobody can use against others out: what UDP answers may be, by rate and by size.
+
+Who sent a good cookie, or is in an exempt network, is held to neither: the answer reaches who asked for it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+
+from gtm.wire import cookies, limit, runtime, tally
+
+Answer = Callable[[bytes, int, int, str], bytes | None]
+
+
+class Guard:
+    """The bounds on answers over UDP.
+
+    `limiter` None: no rate limit. `most_times`: an answer to a sender that is not proved is at most so many times as
+    long as its question, else it is truncated; 0: no such limit.
+    """
+
+    def __init__(
+        self,
+        limiter: limit.Limiter | None,
+        jar: cookies.Jar | None,
+        *,
+        exempt: Sequence[str] = (),
+        most_times: float = 0.0,
+    ) -> None:
+        self._limiter, self._jar, self._most_times = limiter, jar, most_times
+        self._exempt: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
+        for text in exempt:
+            network = ipaddress.ip_network(text)
+            dropped = runtime.WIDTH[network.version] - network.prefixlen
+            self._exempt[network.version].append((dropped, int(network.network_address) >> dropped))
+        self._dropped = self._truncated = 0
+        self.is_needed = limiter is not None or most_times > 0
+
+    def over(self, answer: Answer, now_s: float) -> Answer:
+        """Return `answer` held to the bounds, for one batch of datagrams that came at `now_s` (monotonic)."""
+        times, free = self._most_times, self._is_free
+        passes = self._limiter.passed if self._limiter is not None else _everything
+
+        def guarded(packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+            reply = answer(packet, family, address, transport)
+            if reply is None:
+                return None
+            if times and len(reply) > times * len(packet) and not free(packet, family, address):
+                cut = limit.truncated(reply)
+                if len(cut) < len(reply):
+                    self._truncated += 1
+                    reply = cut
+            passed = passes(reply, family, address, now_s)
+            if passed is reply or free(packet, family, address):
+                return reply
+            if passed is None:
+                self._dropped += 1
+            else:
+                self._truncated += 1
+            return passed
+
+        return guarded
+
+    def _is_free(self, packet: bytes, family: int, address: int) -> bool:
+        for dropped, network in self._exempt[family]:
+            if address >> dropped == network:
+                return True
+        return self._jar is not None and self._jar.is_good((address, packet[packet.find(b"\0", 12) + 5 :]))
+
+    def drain_counts(self) -> tally.Counts:
+        """Return what was held back since the last time."""
+        counts: tally.Counts = {}
+        if self._dropped:
+            counts["dropped"] = {("rate_limit",): self._dropped}
+        if self._truncated:
+            counts["truncated"] = {(): self._truncated}
+        self._dropped = self._truncated = 0
+        return counts
+
+
+def _everything(reply: bytes, family: int, address: int, now_s: float) -> bytes | None:
+    return reply
