@@ -20,7 +20,7 @@ from aiohttp import client_proto
 
 import gtm
 from gtm import model
-from gtm.probes import dial, prober
+from gtm.probes import cmsd, dial, prober
 
 TIME_FIRST_BYTE = model.Measure("time.first_byte", "s", "from the request to the head of the answer")
 STATUS = model.Measure("status", "", "HTTP status; a redirect is judged as what it is, not followed")
@@ -114,6 +114,7 @@ class Visit:
                 headed_s = trial.monotonic()
                 first_byte_s = headed_s - max(started_s, self._connector.dialled_s)
                 trial.measures.setdefault(TIME_FIRST_BYTE.name, first_byte_s)
+                self._take_cmsd(answer.headers)
                 trial.awaiting = f"complete {what}"
                 raw, cut = await _read(answer, limit_bytes)
                 transfer_s = trial.monotonic() - headed_s
@@ -131,6 +132,13 @@ class Visit:
             first_byte_s=first_byte_s,
             transfer_s=transfer_s,
         )
+
+    def _take_cmsd(self, headers: multidict.CIMultiDictProxy[str]) -> None:
+        """Measure what the server says of itself; duress is a word about its load, whatever else it answers."""
+        measures = cmsd.read(headers, self._trial.wall())
+        self._trial.measures.update(measures)
+        if measures.get(cmsd.DURESS):
+            self._trial.overloaded = self._trial.overloaded or "under duress, it says (CMSD)"
 
     def _url(self, path: str) -> yarl.URL:
         """Return the whole address of `path`, left as written where it can be: signed URLs break when requoted."""

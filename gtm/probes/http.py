@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from gtm import model
-from gtm.probes import dial, fetch, prober
+from gtm.probes import cmsd, dial, fetch, prober
 
 KIND = model.Kind(
     name="http",
@@ -28,6 +28,7 @@ KIND = model.Kind(
         model.Measure(
             "json.*", "text", "a value in a JSON body by its dotted path, as in `json.load.cpu`, `json.nodes.0.ok`"
         ),
+        *cmsd.MEASURES,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         fetch.TIME_FIRST_BYTE,
@@ -35,6 +36,7 @@ KIND = model.Kind(
         dial.DAYS_LEFT,
     ),
     expect=("status in 200..299",),
+    warn=("cmsd.mqcs >= 50",),
     port=80,
     tls_port=443,
 )
@@ -53,7 +55,7 @@ async def look(trial: prober.Trial) -> str:
             body=trial.text("body"),
         )
     trial.measures["status"] = page.status
-    trial.overloaded = fetch.overload(page)
+    trial.overloaded = trial.overloaded or fetch.overload(page)
     trial.measures["body.bytes"] = len(page.body)
     asked = trial.asked()
     for name in asked:

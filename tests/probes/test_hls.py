@@ -244,7 +244,7 @@ async def test_of_a_multivariant_playlist_the_lowest_variant_is_watched(stream: 
         f"#EXT-X-STREAM-INF:BANDWIDTH=100000\nhttp://{HOST.upper()}/low/live.m3u8?token=a%2Fb\n"
     )
     stream.pages["/low/live.m3u8?token=a%2Fb"] = page(stream.playlist())
-    result = await stream.probe(path="/ch/main.m3u8")
+    result = await stream.probe(path="/ch/main.m3u8", renditions="lowest")
     assert (result.ok, result.reason) == (True, "")
     assert stream.asked == ["/ch/main.m3u8", "/low/live.m3u8?token=a%2Fb", "/low/s104.ts"]
 
@@ -308,3 +308,138 @@ async def test_one_probe_uses_one_connection_when_the_server_keeps_it(servers: S
     for expected in (1, 2):
         assert (await made.probe()).ok is True
         assert connections == expected
+
+
+def playlist_heads(stream: Stream) -> list[bytes]:
+    return [head for head in stream.heads if b"live.m3u8" in head]
+
+
+async def test_news_are_asked_for_with_the_validators_of_the_last_answer(stream: Stream) -> None:
+    stream.headers["ETag"] = '"a"'
+    assert await stream.age_s() == 0
+    stream.pages["/ch/live.m3u8"] = page(status="304 Not Modified", ETag='"a"')
+    stream.clock.pass_(4)
+    result = await stream.probe()
+    assert b'If-None-Match: "a"\r\n' in playlist_heads(stream)[-1]
+    assert (result.ok, result.measures["status"], result.measures["playlist.age"]) == (True, 200, 4)
+    stream.pages.clear()
+    stream.edge += 1
+    assert await stream.age_s() == 0
+
+
+async def test_without_an_etag_the_date_validates(stream: Stream) -> None:
+    stream.headers["Last-Modified"] = email.utils.formatdate(900, usegmt=True)
+    await stream.probe()
+    await stream.probe()
+    assert [b"If-Modified-Since: " in head for head in playlist_heads(stream)] == [False, True]
+
+
+async def test_a_304_that_nobody_asked_for_fails(stream: Stream) -> None:
+    stream.pages["/ch/live.m3u8"] = page(status="304 Not Modified")
+    assert (await stream.probe()).reason == "the playlist answers 304"
+
+
+async def test_after_a_failure_the_whole_playlist_is_asked_for(stream: Stream) -> None:
+    stream.headers["ETag"] = '"a"'
+    await stream.probe()
+    stream.pages["/ch/live.m3u8"] = page("<html>", ETag='"b"')
+    assert (await stream.probe()).ok is False
+    stream.pages.clear()
+    assert (await stream.probe()).ok is True
+    assert [b"If-None-Match" in head for head in playlist_heads(stream)] == [False, True, False]
+
+
+async def test_the_same_segment_is_not_fetched_at_every_look(stream: Stream) -> None:
+    first = await stream.probe()
+    stream.clock.pass_(1)
+    again = await stream.probe()
+    assert [path for path in stream.asked if path.endswith(".ts")] == ["/ch/s104.ts"]
+    assert again.measures["segment.bytes"] == first.measures["segment.bytes"]
+    stream.clock.pass_(4)
+    await stream.probe()
+    assert stream.asked.count("/ch/s104.ts") == 2
+
+
+async def test_a_segment_that_was_missing_is_fetched_again_at_once(stream: Stream) -> None:
+    stream.pages["/ch/s104.ts"] = page(status="404 Not Found")
+    assert (await stream.probe()).ok is False
+    stream.pages.clear()
+    assert (await stream.probe()).ok is True
+
+
+async def test_the_patience_is_two_and_a_half_targets_and_at_least_six_seconds(stream: Stream) -> None:
+    assert (await stream.probe()).measures["playlist.patience"] == 6
+    stream.head = stream.head.replace("DURATION:2", "DURATION:4")
+    assert (await stream.probe()).measures["playlist.patience"] == 10
+
+
+async def test_what_the_caches_held_is_measured(stream: Stream) -> None:
+    assert "playlist.cached" not in (await stream.probe()).measures
+    stream.headers["Age"] = "42"
+    assert (await stream.probe()).measures["playlist.cached"] == 42
+
+
+async def test_a_playlist_that_is_too_old_by_the_origins_own_word_says_so(stream: Stream) -> None:
+    stream.pages["/ch/live.m3u8"] = page(status="404 Not Found", X_Object_Too_Old="true")
+    assert (await stream.probe()).reason == "the playlist answers 404 (X-Object-Too-Old: it stands still)"
+
+
+async def test_a_server_that_has_too_much_to_do_says_so(stream: Stream) -> None:
+    stream.pages["/ch/live.m3u8"] = page(status="503 Service Unavailable", Retry_After="5")
+    result = await stream.probe()
+    assert (result.ok, result.overloaded) == (False, "status 503, retry after 5")
+
+
+async def test_the_share_of_gaps_and_the_rate_of_discontinuities_are_measured(stream: Stream) -> None:
+    stream.extra = "#EXT-X-GAP\n#EXTINF:2,\ngap.ts\n"
+    assert (await stream.probe()).measures["playlist.gap_share"] == pytest.approx(1 / 6)
+    stream.extra = "#EXT-X-DISCONTINUITY\n#EXTINF:2,\nad.ts\n"
+    stream.edge += 1
+    stream.clock.pass_(2)
+    result = await stream.probe()
+    assert result.measures["playlist.discontinuities"] == 1
+    assert result.measures["playlist.discontinuity_rate"] == 1
+
+
+async def test_a_stream_that_comes_too_slowly_is_measured(stream: Stream) -> None:
+    for _ in range(60):
+        result = await stream.probe(segment=False)
+        stream.clock.pass_(4)
+        stream.edge += 1
+    assert float(result.measures["playlist.rate"]) == pytest.approx(0.5, rel=0.05)
+
+
+KEY = '#EXT-X-KEY:METHOD=AES-128,URI="{uri}",IV=0x1\n'
+
+
+async def test_the_key_is_fetched_on_request(stream: Stream) -> None:
+    stream.head += KEY.format(uri="/keys/1")
+    stream.pages["/keys/1"] = page(bytes(16))
+    assert "key.status" not in (await stream.probe()).measures
+    result = await stream.probe(key=True)
+    assert (result.ok, result.measures["key.status"]) == (True, 200)
+
+
+@pytest.mark.parametrize(
+    ("uri", "answer", "reason"),
+    [
+        ("/keys/1", page(status="403 Forbidden"), "the key answers 403"),
+        ("/keys/1", page(), "the key is empty"),
+        ("http://other.example/1", page(), "the key is on another host (other.example), where this probe does not go"),
+    ],
+)
+async def test_a_key_that_cannot_be_had_fails(stream: Stream, uri: str, answer: bytes, reason: str) -> None:
+    stream.head += KEY.format(uri=uri)
+    stream.pages["/keys/1"] = answer
+    assert (await stream.probe(key=True)).reason == reason
+
+
+@pytest.mark.parametrize("uri", ["skd://asset", "data:text/plain;base64,AAAA"])
+async def test_keys_of_licence_servers_are_left_alone(stream: Stream, uri: str) -> None:
+    stream.head += KEY.format(uri=uri)
+    assert (await stream.probe(key=True)).ok is True
+
+
+async def test_a_secret_in_an_address_is_in_no_reason(stream: Stream) -> None:
+    stream.uri = "gone{number}.mp4?token=secret"
+    assert (await stream.probe()).reason == "the newest segment answers 404 (gone104.mp4)"
