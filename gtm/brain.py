@@ -27,6 +27,7 @@ FAMILIES: tuple[model.Family, ...] = ("ipv4", "ipv6", "cname")
 RUNGS: tuple[model.Rung, ...] = ("first", "fallback", "degraded", "last_resort")
 
 _Prepared = tuple[model.Snapshot, seen.Networks, audience.Partition, compiler.Grown]
+Judge = Callable[[model.Pool, str, model.Family], seen.Verdict]
 Remembered = Mapping[model.CheckKey, tuple[model.Status, float, str]]
 
 
@@ -80,8 +81,8 @@ class Brain:
                 self._heard(self.health.came(result, now), now)
             case events.ConfigCame(snapshot, networks):
                 self._configure(snapshot, networks, now)
-            case events.StoreChanged(orders, released):
-                self._ordered(orders, released, now)
+            case events.StoreChanged():
+                self._ordered(change, now)
 
     def effects(self) -> list[events.Effect]:
         """Return what is to be done, and forget it."""
@@ -127,7 +128,7 @@ class Brain:
         who: audience.Audience,
         family: model.Family,
         now: float,
-        verdict: Callable[[model.Pool, str, model.Family], seen.Verdict] | None = None,
+        verdict: Judge | None = None,
     ) -> seen.Decision:
         """Return what `policy` gives to the audience `who`; `verdict` replaces the real ones (for assumptions)."""
         return tiers.decide(
@@ -145,6 +146,17 @@ class Brain:
         """Return the decisions in force for a policy: by audience, then ipv4, ipv6, cname."""
         first = self._first_ring[index]
         return self.decisions[first : first + self._width(index)]
+
+    def policies_of(self, endpoints: Iterable[str]) -> set[int]:
+        """Return the policies that name any of these endpoints."""
+        return {index for one in endpoints for index in self._users.get(one, ())}
+
+    def pool_alone(self, name: str, now: float, verdict: Judge | None = None) -> seen.Tried:
+        """Return how a pool stands by itself, in the better of the families that it has members in."""
+        alone = model.Policy(rules=(model.Rule(None, (name,)),))
+        by_family = [self.decide(alone, audience.EVERYBODY, family, now, verdict).tried for family in FAMILIES[:2]]
+        tried = [of[0] for of in by_family if of and of[0].members]
+        return max(tried, key=lambda one: one.usable) if tried else seen.Tried(name, False, "no members")
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -213,22 +225,18 @@ class Brain:
         a, aaaa, other = (tuple(range(first + of, first + width, len(FAMILIES))) for of in range(len(FAMILIES)))
         return table.Steering(self.partition.by_policy[index].prefixes, a, aaaa, other)
 
-    def _ordered(self, orders: tuple[seen.Override, ...], released: tuple[str, ...], now: float) -> None:
-        before = {order.id: order for order in self.orders}
+    def _ordered(self, change: events.StoreChanged, now: float) -> None:
+        orders, before = change.orders, {order.id: order for order in self.orders}
         self.orders = orders
         for order in orders:
             if order.id not in before:
-                self._emit(
-                    "order",
-                    order.target,
-                    "",
-                    order.order,
-                    f"{order.by or 'somebody'}: {order.why or 'no reason given'}",
-                )
+                why = f"{order.by or 'somebody'}: {order.why or 'no reason given'}"
+                self._emit("order", order.target, "", order.order, why + " (break-glass)" * order.break_glass)
         for gone in before.keys() - {order.id for order in orders}:
             if not before[gone].until or before[gone].until > now + self.wall_offset_s:  # else time said it already
-                self._emit("order", before[gone].target, before[gone].order, "", "released")
-        affected = self.health.orders(orders, now, self.wall_offset_s, released)
+                by = f" by {change.by}" if change.by else ""
+                self._emit("order", before[gone].target, before[gone].order, "", f"released{by}")
+        affected = self.health.orders(orders, now, self.wall_offset_s, change.released)
         self._touch(affected, "", now)
 
     def _heard(self, transitions: Iterable[engine.Transition], now: float) -> None:
@@ -259,7 +267,7 @@ class Brain:
         if name:  # a stream that left one node touches its own name alone (semantics A12)
             self._touch_policies([self._by_name[name]] if name in self._by_name else [], now)
         else:
-            self._touch_policies({index for one in endpoints for index in self._users.get(one, ())}, now)
+            self._touch_policies(self.policies_of(endpoints), now)
 
     def _touch_policies(self, indices: Iterable[int], now: float) -> None:
         before = bool(self._dirty)
@@ -310,10 +318,7 @@ class Brain:
     def _note_pools(self, pools: Mapping[str, model.Pool], now: float, before: Mapping[str, seen.Tried]) -> None:
         """Judge each pool by itself, and say when it fails or is usable again."""
         for name in pools:
-            alone = model.Policy(rules=(model.Rule(None, (name,)),))
-            by_family = [self.decide(alone, audience.EVERYBODY, family, now).tried for family in FAMILIES[:2]]
-            tried = [of[0] for of in by_family if of and of[0].members]
-            after = max(tried, key=lambda one: one.usable) if tried else seen.Tried(name, False, "no members")
+            after = self.pool_alone(name, now)
             old = before.get(name)
             if old is not None and old.usable != after.usable:
                 words = ("failed", "usable")

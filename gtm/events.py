@@ -50,11 +50,13 @@ class ProbeCame:
 class StoreChanged:
     """The orders that are in force now, all of them; released ones are simply gone.
 
-    `released` names targets whose latches (flap hold-down, manual failback) an operator has just lifted.
+    `released` names targets whose latches (flap hold-down, manual failback) an operator has just lifted, `by` who
+    released them, or the orders that are gone.
     """
 
     orders: tuple[seen.Override, ...]
     released: tuple[str, ...] = ()
+    by: str = ""
 
 
 Change = ConfigCame | ProbeCame | StoreChanged

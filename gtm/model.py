@@ -378,6 +378,20 @@ class FlapSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderSettings:
+    """What is asked of operators' orders. `default_for_s` 0: an order that names no end has none.
+
+    `keep_*` are the members in service that no order may take from a pool, a site or a steered name; 0 is no floor.
+    """
+
+    default_for_s: float = 0.0
+    require_why: bool = False
+    keep_pool: int = 0
+    keep_site: int = 0
+    keep_name: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One whole accepted configuration. Everything in it refers only to what is in it."""
 
@@ -397,5 +411,6 @@ class Snapshot:
     checks: Mapping[CheckKey, Check]
     guard_min_alive: float | None = None  # share 0..1; None is off
     flap: FlapSettings = FlapSettings()
+    orders: OrderSettings = OrderSettings()
     alerts: tuple[Mapping[str, object], ...] = ()
     files: tuple[str, ...] = ()

@@ -69,7 +69,8 @@ class HealthState:
 @dataclass(frozen=True, slots=True)
 class Override:
     """An operator's order. `target` is an endpoint, a glob, `site:NAME` or `pool:NAME`; `until` and `at` are wall
-    clock seconds (`until` 0: until released). `value` is the factor for `weight` (0.5 for 50%).
+    clock seconds (`until` 0: until released). `value` is the factor for `weight` (0.5 for 50%). `break_glass`: it was
+    given whatever the safety rules say.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Override:
     why: str = ""
     at: float = 0.0
     until: float = 0.0
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,10 @@ class Caretaker:
         for tell in tuple(self._listeners):
             tell(self._events[-1])
 
+    def denied(self, what: str, why: str) -> None:
+        """See `WebNode`."""
+        self.happened("order", what, "", "refused", why)
+
     def _trouble(self) -> str:
         found = [one for one in self.problems if one.severity == "error"]
         return f"{len(found)} errors; the first: {found[0].message}" if found else "it could not be read"
@@ -196,8 +200,16 @@ class Caretaker:
         """Refuse: nothing would come of it."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)
 
-    async def drop_order(self, which: str, by: str) -> desk.Released:
+    async def preview_order(self, order: seen.Override) -> Mapping[str, Any]:
+        """Refuse: nothing is known of whom it would touch."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
+    async def drop_order(self, which: str, by: str, break_glass: bool = False) -> desk.Released:
         """Refuse: nothing would come of it."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
+    async def preview_drop(self, which: str) -> Mapping[str, Any]:
+        """Refuse: nothing is known of whom it would touch."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)
 
     async def push(self, profile: str, endpoint: str, news: desk.Push) -> None:

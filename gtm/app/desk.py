@@ -5,24 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, seen, view
-from gtm.app import collector, gauges
+from gtm.app import collector, gauges, ordering
 from gtm.app import node as nodes
 from gtm.config import plan, show
-from gtm.health import orders as targets
 from gtm.probes import push
 from gtm.web import auth
 from gtm.web import node as desk
-
-# An order is confirmed when every worker has swapped; that takes some tens of milliseconds, or a worker is hung.
-CONFIRM_S = 2.0
-# Orders that take members out of all answers (semantics B5).
-BARRING = frozenset({"drain", "down"})
 
 
 class Desk:
@@ -34,7 +26,7 @@ class Desk:
         self.web_listen = ""
         self._names_of = -1
         self._names_shown: Sequence[Mapping[str, Any]] = ()
-        self._safe_at: dict[str, float] = {}
+        self._ordering = ordering.Ordering(node)
         self._reloading = asyncio.Lock()
         self._credentials: Sequence[desk.Credential] = ()
         self._read_secrets()
@@ -42,6 +34,10 @@ class Desk:
     def happened(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
         """Say that something happened."""
         self.node.happened(kind, subject, before, after, cause)
+
+    def denied(self, what: str, why: str) -> None:
+        """See `WebNode`."""
+        self.node.happened("order", what, "", "refused", why)
 
     def _read_secrets(self) -> None:
         self._credentials, troubles = auth.credentials(self.node.snapshot.web.tokens, os.environ)
@@ -123,46 +119,23 @@ class Desk:
 
     async def orders(self) -> Sequence[desk.OrderView]:
         """Return the orders in force."""
-        return [self._shown(order) for order in self.node.in_force()]
-
-    def _shown(self, order: seen.Override) -> desk.OrderView:
-        covered = tuple(sorted(targets.matching(order.target, self.node.snapshot)))
-        safe_at = self._safe_at.get(order.id, 0.0)
-        if not safe_at and order.order in BARRING:  # given before this process began: at the latest then
-            safe_at = order.at + view.ttl_bound_s(self.node.snapshot, covered)
-        return desk.OrderView(order, covered, safe_at)
+        return await self._ordering.views()
 
     async def put_order(self, order: seen.Override) -> desk.OrderView:
-        """Keep an order and wait until it is answered; refuse one that matches nothing."""
-        covered = targets.matching(order.target, self.node.snapshot)
-        if not covered:
-            raise desk.Refused("no-match", f"{order.target!r} matches no endpoint", "see `gtm status` for the names")
-        if not order.id:
-            order = replace(order, id=uuid.uuid4().hex[:12])
-        longest_s = view.longest_ttl_s(self.node.brain, covered)
-        # Who is out already by another order may still be in answers from before that one.
-        others = [one for one in await self.orders() if one.order.order in BARRING and covered & {*one.endpoints}]
-        await self.node.store.put_order(order)
-        await self.node.orders_changed()
-        confirmed = await self.node.settled(CONFIRM_S)
-        if order.order in BARRING:  # semantics D3: last old answer plus its TTL
-            self._safe_at[order.id] = max([time.time() + longest_s, *(one.safe_at for one in others)])
-        return replace(self._shown(order), unconfirmed=() if confirmed else (self.node.snapshot.node,))
+        """Keep an order and wait until it is answered."""
+        return await self._ordering.put(order)
 
-    async def drop_order(self, which: str, by: str) -> desk.Released:
+    async def preview_order(self, order: seen.Override) -> Mapping[str, Any]:
+        """Return what an order would do."""
+        return await self._ordering.foretell(order)
+
+    async def drop_order(self, which: str, by: str, break_glass: bool = False) -> desk.Released:
         """Release an order by id, or all orders and latches of a target."""
-        matched = tuple(order.id for order in self.node.in_force() if which in {order.id, order.target})
-        for order_id in matched:
-            await self.node.store.drop_order(order_id)
-            self._safe_at.pop(order_id, None)
-        covered = targets.matching(which, self.node.snapshot)
-        if not matched and not covered:
-            raise desk.Refused("no-match", f"{which!r} is no order and matches no endpoint", "see `gtm orders`")
-        if covered:
-            self.node.happened("order", which, "", "released", f"by {by}")
-        await self.node.orders_changed(released=(which,) if covered else (), dropped=matched)
-        await self.node.settled(CONFIRM_S)
-        return desk.Released(matched, tuple(sorted(covered)))
+        return await self._ordering.drop(which, by, break_glass)
+
+    async def preview_drop(self, which: str) -> Mapping[str, Any]:
+        """Return what a release would do."""
+        return await self._ordering.foretell_drop(which)
 
     # --- changing --------------------------------------------------------------------------------------------------
 
@@ -193,7 +166,7 @@ class Desk:
             self.node.config_accepted, self.node.config_at, self.node.config_trouble = True, time.time(), ""
             after = loaded.snapshot.digest
             self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")
-            await self.node.settled(CONFIRM_S)
+            await self.node.settled(ordering.CONFIRM_S)
             return desk.Reloaded(True, lines, problems=found, digest=after)
 
     async def replace(self, yes: bool, within_s: float, by: str) -> desk.Replaced:

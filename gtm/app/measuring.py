@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gtm import model, ports, seen
-from gtm.app import book, meter, series
+from gtm.app import book, lately, meter, series
 from gtm.web import node as desk
 
 HOUR_S, DAY_S, MONTH_S = 3600.0, 86400.0, 31 * 86400.0
@@ -27,6 +27,7 @@ class Measuring:
         self.probe_counts: collections.Counter[tuple[str, ...]] = collections.Counter()
         self.probe_times: dict[str, meter.Meter] = collections.defaultdict(meter.Meter)
         self.measures: dict[model.CheckKey, dict[str, model.Value]] = {}
+        self.lately = lately.Lately()
         self.recorder = series.Recorder()
         self._wall = wall
         self._over = asyncio.Event()
@@ -35,6 +36,7 @@ class Measuring:
         """Take what a worker counted in the last second."""
         for kind, numbers in counts.items():
             self.counts[kind].update(numbers)
+        self.lately.add(counts.get("steered", {}))
         self.recorder.counts(counts)
 
     def probed(self, kind: str, result: seen.ProbeResult) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from gtm import __version__ as version
 from gtm import brain, errors, events, model, probes, seen, table, units
-from gtm.app import book, collector, geography, judge, last, measuring, meter, secrets
+from gtm.app import book, collector, geography, judge, last, lingering, measuring, meter, secrets
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -65,6 +65,9 @@ class Node:
         self.runner = runner.Runner(probes.KINDS, vantage=snapshot.node, deliver=self.delivered)
         self.brain: brain.Brain
         self.failovers = meter.Meter()
+        self.lingering = lingering.Lingering()
+        self.inherited = False  # another process's table may be in resolvers
+        self.on_swapped: Callable[[], None] = lambda: None
         self.config_accepted, self.config_at = True, time.time()
         self.config_trouble = ""
         self.listeners: set[Callable[[events.Event], None]] = set()
@@ -107,6 +110,7 @@ class Node:
             remembered={key: (status, wall - at, reason) for key, (status, at, reason) in remembered.items()},
         )
         if self.bound.revision or self.last_at:
+            self.inherited = True
             self._holding_back_until = now + HOLD_BACK_S
         if (place := last.folder(self.snapshot.store)) is not None:
             self._keeper = last.Keeper(str(place / last.NAME), self.link.copy, self._keeping)
@@ -179,7 +183,7 @@ class Node:
         """Return the orders that have neither run out nor been released, by the monotonic clock."""
         return self.brain.health.in_force(time.monotonic())
 
-    async def orders_changed(self, released: tuple[str, ...] = (), dropped: tuple[str, ...] = ()) -> None:
+    async def orders_changed(self, released: tuple[str, ...] = (), dropped: tuple[str, ...] = (), by: str = "") -> None:
         """Give the brain the orders as the store has them; `dropped` are the ids of those that were released.
 
         The store goes by the wall clock: an order that has run out only because that clock jumped stays (G4).
@@ -187,7 +191,7 @@ class Node:
         stored, wall = await self.store.orders(), time.time()
         known = {order.id for order in stored}.union(dropped)
         kept = [order for order in self.in_force() if order.id not in known and 0 < order.until <= wall]
-        self.feed(events.StoreChanged((*stored, *kept), released))
+        self.feed(events.StoreChanged((*stored, *kept), released, by))
 
     async def _store_returned(self, begun_anew: bool) -> None:
         """Take the orders of a store that can be used again, or give a new one those that are in force."""
@@ -271,6 +275,7 @@ class Node:
             return
         whole = self._whole()
         self._published = whole.revision
+        self.lingering.swapped(whole.revision, dict(enumerate(whole.rings)), whole=True)
         self.link.publish_table(pack.pack_table(whole), whole.revision)
         self._published_anew()
 
@@ -284,6 +289,7 @@ class Node:
         self._published = revision
         if first_bad_s:
             self._falls.append((revision, first_bad_s))
+        self.lingering.swapped(revision, rings)
         self.link.publish_rings(pack.pack_rings(revision, rings), revision)
         self._published_anew()
 
@@ -356,8 +362,10 @@ class Node:
     def _acknowledged(self, worker: int, revision: int) -> None:
         while self._falls and self.link.answered_by_all(self._falls[0][0]):
             self.failovers.add(time.monotonic() - self._falls.popleft()[1])
+        self.lingering.acknowledged(self.link.answered_by_all, time.monotonic())
         if self.answering():
             self.link.ready()
+            self.on_swapped()
         self._moved.set()
 
     def answering(self) -> bool:
@@ -383,6 +391,8 @@ class Node:
             self.on_replace()
         elif kind == "go":
             self.in_charge.set()
+            self.inherited = True
+            self.lingering.begin_again(time.monotonic())
             self._spawn(self.orders_changed())  # what was ordered of the one before in the meantime
         elif kind in {"judge", "replaced"}:
             self.judge.told(kind, body)

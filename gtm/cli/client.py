@@ -71,9 +71,10 @@ class Client:
         """Return what `POST /api/v1/PATH` gives. Raises `Unreachable`, `NotDone`."""
         return self._ask("POST", path, json.dumps(body), wait_s)
 
-    def delete(self, path: str, last: str) -> dict[str, Any]:
+    def delete(self, path: str, last: str, query: Query = ()) -> dict[str, Any]:
         """Return what `DELETE /api/v1/PATH/LAST` gives. Raises `Unreachable`, `NotDone`."""
-        return self._ask("DELETE", f"{path}/{parse.quote(last, safe='')}")
+        asked = "?" + parse.urlencode(query) if query else ""
+        return self._ask("DELETE", f"{path}/{parse.quote(last, safe='')}{asked}")
 
     def stream(self, after: int) -> Iterator[dict[str, Any]]:
         """Yield events as they happen, beginning after an id. Ends only by raising `Unreachable` or `NotDone`."""

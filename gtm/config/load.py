@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from gtm import errors, model, ports
-from gtm.config import advice, decode, fields, guarding, marks, nodes, probing, static, zones
+from gtm.config import advice, decode, fields, guarding, marks, nodes, ordering, probing, static, zones
 
 MAX_NAMES: Final = 1_000_000
 """Semantics G6."""
@@ -213,6 +213,7 @@ def _snapshot(
         flap=model.FlapSettings(flap.window, flap.returns, flap.hold, flap.max)
         if flap
         else model.FlapSettings(returns=0),
+        orders=ordering.settings(config.orders),
         alerts=tuple(one.model_dump(exclude_none=True) for one in config.alerts),
         files=own.files,
     )
@@ -229,7 +230,7 @@ def digest(snapshot: model.Snapshot) -> str:
     dns = replace(snapshot.dns, listen=(), workers=0, cookies=cookies)
     hashed = hashlib.sha256()
     for part in (
-        *(dns, snapshot.guard_min_alive, snapshot.flap, snapshot.policies, snapshot.zones),
+        *(dns, snapshot.guard_min_alive, snapshot.flap, snapshot.orders, snapshot.policies, snapshot.zones),
         *(snapshot.regions, snapshot.profiles, snapshot.endpoints, snapshot.sites, snapshot.pools),
     ):
         hashed.update(repr(part).encode())

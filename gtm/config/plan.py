@@ -217,7 +217,11 @@ def _nouns(
 def _settings(old: model.Snapshot, new: model.Snapshot) -> Iterator[str]:
     if old.node != new.node:
         yield f"node: {old.node} → {new.node}"
-    for section, before, after in (("dns", old.dns, new.dns), ("flap", old.flap, new.flap)):
+    for section, before, after in (
+        ("dns", old.dns, new.dns),
+        ("flap", old.flap, new.flap),
+        ("orders", old.orders, new.orders),
+    ):
         yield from (f"{section}: {change}" for change in _fields(before, after))
     if old.web.listen != new.web.listen:
         yield f"web: listen {old.web.listen or 'off'} → {new.web.listen or 'off'}"

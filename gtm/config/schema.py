@@ -12,7 +12,7 @@ import pydantic
 import pydantic_core.core_schema
 
 from gtm import model
-from gtm.config import fields, guarding, kinds
+from gtm.config import fields, guarding, kinds, ordering
 
 
 class Or:
@@ -350,4 +350,5 @@ class Config(fields.Section):
     flap: Annotated[Flap | None, pydantic.BeforeValidator(_off), Or({"enum": ["off", False]})] = fields.setting(
         {}, "what is done about members that come and go; `off` switches it off"
     )
+    orders: ordering.Orders = fields.setting({}, "what is asked of operators' orders")
     alerts: list[Alert] = fields.setting([], "where to send what happened")

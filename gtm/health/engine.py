@@ -8,7 +8,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gtm import model, seen, units
-from gtm.health import alarms, flap, guard, hysteresis, judge, orders, schedule, standings, verdict, warm_up, watches
+from gtm.health import (
+    alarms,
+    flap,
+    guard,
+    hysteresis,
+    judge,
+    orders,
+    schedule,
+    standings,
+    suppose,
+    verdict,
+    warm_up,
+    watches,
+)
 
 MAX_RUN_GAP_S = 60.0  # falls further apart are no one cut, however slow the checks are
 MAX_SETTLE_S = 60.0  # nor is a slow check waited for longer than this after a cut
@@ -213,16 +226,13 @@ class Health:
     ) -> seen.Verdict:
         """Return the verdict on a member of `pool` for the names of `policy` (None: for no name in particular)."""
         standing = self._standings.find(pool, endpoint, family, policy)
-        votes = [self._seen(key) for key in standing.votes]
-        return verdict.make(
-            standing,
-            pool=pool,
-            ordered=self._orders.of(endpoint),
-            votes=votes,
-            watched=[*votes, *(self._seen(key) for key in standing.sources)],
-            held_until_s=self._held_until_s(standing),
-            now=now,
-        )
+        held_until_s = self._held_until_s(standing)
+        ordered = self._orders.of(endpoint)
+        return verdict.of(standing, pool, ordered, self._seen, held_until_s=held_until_s, now=now)
+
+    def told(self) -> suppose.Told:
+        """Return what is needed to suppose other orders than those in force."""
+        return suppose.Told(self._standings, self._orders.laid, self._held_until_s, self._seen)
 
     def endpoint_state(self, endpoint: str, family: model.Family) -> EndpointState:
         """Return what an endpoint is as a whole, over all pools and names, and why."""
@@ -333,7 +343,7 @@ class Health:
         if least is None and not tripped:
             return []
         held = tuple(self._guard.held)
-        slowest_s = max((_recovery_s(self._watches[key].profile) for key in held), default=0.0)
+        slowest_s = max((schedule.recovery_s(self._watches[key].profile) for key in held), default=0.0)
         self._guard.look(endpoints, self._alive)
         self._guard.weigh(least, min(slowest_s, MAX_SETTLE_S), now)
         if self._guard.tripped == tripped:
@@ -434,8 +444,3 @@ class Health:
 def _quietly(endpoint: str) -> Transition:
     """Return word of a verdict that may differ, which nobody needs to hear."""
     return Transition("step", endpoint, None, "", "", "", frozenset({endpoint}))
-
-
-def _recovery_s(profile: model.Profile) -> float:
-    """Return how long a check that is fine again may take to be up, in seconds."""
-    return profile.every_s + profile.timeout_s + (profile.rise - 1) * (schedule.confirm_s(profile) + profile.timeout_s)

@@ -89,6 +89,18 @@ def differing(before: Mapping[str, Ordered], after: Mapping[str, Ordered]) -> se
     return {name for name in names if before.get(name, NOTHING) != after.get(name, NOTHING)}
 
 
+def forced(laid: Mapping[str, Ordered]) -> Mapping[str, bool]:
+    """Return which endpoints an order makes count as up (or down) for those that depend on them.
+
+    A drained endpoint works; it is only not to be used.
+    """
+    return {
+        name: ordered.forced_up
+        for name, ordered in laid.items()
+        if ordered.state is not None and ordered.state.order != "drain"
+    }
+
+
 class Orders:
     """All orders that are in force. Times are monotonic seconds: `until` is turned into one when an order comes in.
 
@@ -123,15 +135,13 @@ class Orders:
         return self._laid.get(endpoint, NOTHING)
 
     def forced(self) -> Mapping[str, bool]:
-        """Return which endpoints an order makes count as up (or down) for those that depend on them.
+        """Return what the orders in force make of endpoints for those that depend on them."""
+        return forced(self._laid)
 
-        A drained endpoint works; it is only not to be used.
-        """
-        return {
-            name: ordered.forced_up
-            for name, ordered in self._laid.items()
-            if ordered.state is not None and ordered.state.order != "drain"
-        }
+    @property
+    def laid(self) -> Mapping[str, Ordered]:
+        """What is ordered of each endpoint that any order names."""
+        return self._laid
 
     def next_at(self) -> float | None:
         """Return when the next order runs out; None when none will."""

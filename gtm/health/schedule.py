@@ -98,3 +98,8 @@ class Schedule:
     def next_at(self) -> float | None:
         """Return when the next check is due; None when there is none."""
         return self._alarms.next_at()
+
+
+def recovery_s(profile: model.Profile) -> float:
+    """Return how long a check that is fine again may take to be up, in seconds."""
+    return profile.every_s + profile.timeout_s + (profile.rise - 1) * (confirm_s(profile) + profile.timeout_s)

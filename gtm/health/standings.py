@@ -5,8 +5,8 @@ A *standing* is one endpoint and family before one ballot: pools and names with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from gtm import model
 from gtm.health import ballot, depends, streams
@@ -140,12 +140,29 @@ class Standings:
                 self._conclude(standing, cause, now, changed, quiet)
         return changed
 
-    def _died_or_rose(self, endpoint: str, forced: Mapping[str, bool]) -> bool:
+    def under(self, forced: Mapping[str, bool], now: float) -> Callable[[Standing], Standing]:
+        """Return what gives a standing as it would be if `forced` were all that orders make of endpoints."""
+
+        def supposed(standing: Standing) -> Standing:
+            cause = self._depends.cause(standing.ballot.endpoint, lambda name: self._is_dead(name, forced))
+            after: model.Status = "down" if cause else standing.own
+            if after == standing.status:
+                return standing
+            back = standing.status == "down" and after == "up"
+            came_s = now if back else standing.returned_s
+            return replace(standing, status=after, cause=standing.node or cause, since_s=now, returned_s=came_s)
+
+        return supposed
+
+    def _is_dead(self, endpoint: str, forced: Mapping[str, bool]) -> bool:
         families = {one.ballot.family for one in self.of(endpoint)}
         dead = bool(families) and all(
             _best(one.own for one in self.of(endpoint, family)) == "down" for family in families
         )
-        dead = not forced.get(endpoint, not dead)
+        return not forced.get(endpoint, not dead)
+
+    def _died_or_rose(self, endpoint: str, forced: Mapping[str, bool]) -> bool:
+        dead = self._is_dead(endpoint, forced)
         if dead == (endpoint in self._dead):
             return False
         (self._dead.add if dead else self._dead.discard)(endpoint)

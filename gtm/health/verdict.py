@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gtm import model, seen, units
 from gtm.health import hysteresis, orders, schedule, standings, watches
@@ -52,6 +52,21 @@ def _steps_of(check: watches.Seen) -> float:
     profile = check.profile
     needed = {"up": profile.fall, "down": profile.rise, "unknown": 1}[check.state.status]
     return profile.every_s + (needed - 1) * schedule.confirm_s(profile)
+
+
+def of(
+    standing: standings.Standing,
+    pool: model.Pool,
+    ordered: orders.Ordered,
+    seen_of: Callable[[model.CheckKey], watches.Seen],
+    *,
+    held_until_s: float,
+    now: float,
+) -> seen.Verdict:
+    """Return the verdict on one member of `pool`, with its checks as `seen_of` tells them."""
+    votes = [seen_of(key) for key in standing.votes]
+    watched = [*votes, *map(seen_of, standing.sources)]
+    return make(standing, pool=pool, ordered=ordered, votes=votes, watched=watched, held_until_s=held_until_s, now=now)
 
 
 def make(

@@ -14,7 +14,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any, TypeVar, cast
 
 from gtm import errors, events, model, seen
@@ -55,6 +55,7 @@ MIGRATIONS = (
         found BLOB NOT NULL, PRIMARY KEY (step_s, kind, by, at)
     ) STRICT;
     """,
+    "ALTER TABLE orders ADD COLUMN break_glass INTEGER NOT NULL DEFAULT 0;",
 )
 # Only these say that the file itself is broken; a full disk or a lock says nothing of the kind.
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -179,18 +180,18 @@ class SqliteStore:
     async def orders(self) -> tuple[seen.Override, ...]:
         """See `ports.Store`."""
         rows = await self._read(
-            'SELECT id, target, "order", value, by, why, at, until FROM orders WHERE until = 0 OR until > ?'
-            " ORDER BY at, id",
+            'SELECT id, target, "order", value, by, why, at, until, break_glass FROM orders'
+            " WHERE until = 0 OR until > ? ORDER BY at, id",
             (self._now(),),
         )
-        return tuple(seen.Override(*row) for row in rows)
+        return tuple(seen.Override(*(*row[:-1], bool(row[-1]))) for row in rows)
 
     async def put_order(self, order: seen.Override) -> None:
         """See `ports.Store`."""
-        row = (order.id, order.target, order.order, order.value, order.by, order.why, order.at, order.until)
+        row = astuple(order)
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             oldest = self._now() - bounds.MAX_EVENT_AGE_S  # not at once: it may be the clock that is wrong
             db.execute("DELETE FROM orders WHERE until != 0 AND until <= ?", (oldest,))
 

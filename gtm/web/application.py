@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gtm import errors, model
-from gtm.web import auth, limit, live, metrics, node, openapi, orders, page, read, reply
+from gtm.web import audit, auth, limit, live, metrics, node, openapi, orders, page, read, reply
 from gtm.web.openapi import Route
 
 MAX_BODY_BYTES = 64 * 1024
@@ -60,6 +60,12 @@ ORDER_BODY: dict[str, dict[str, Any]] = {
     "value": NUMBER | {"description": "for weight: the factor, 0 to 1"},
     "for_s": NUMBER | {"description": "seconds until it lifts itself; absent: until released"},
     "why": TEXT,
+    "break_glass": FLAG | {"description": "order it although it breaks a safety floor (`orders.keep_up`)"},
+    "dry_run": FLAG | {"description": "say what it would do, keep nothing"},
+}
+RELEASE_QUERY = {
+    "break_glass": "true: release it although that breaks a safety floor",
+    "dry_run": "true: say what it would do, release nothing",
 }
 PUSH_BODY: dict[str, dict[str, Any]] = {
     "ok": FLAG,
@@ -98,11 +104,19 @@ ROUTES = (
         "/api/v1/orders",
         "operate",
         orders.put,
-        "Give an order.",
+        "Give an order; or, with `dry_run`, say what it would move and whether it would be refused.",
         body=ORDER_BODY,
         required=("target", "order"),
+        answers={201: ("Done.", openapi.ORDER), 200: ("What it would do (`dry_run`).", openapi.PREVIEW)},
     ),
-    Route("DELETE", "/api/v1/orders/{id:.+}", "operate", orders.drop, "Release an order, or all on a target."),
+    Route(
+        "DELETE",
+        "/api/v1/orders/{id:.+}",
+        "operate",
+        orders.drop,
+        "Release an order, or all on a target; or, with `dry_run`, say what that would move.",
+        RELEASE_QUERY,
+    ),
     Route("POST", "/api/v1/reload", "operate", orders.reload, "Read the configuration again.", body={"yes": FLAG}),
     Route(
         "POST",
@@ -129,7 +143,7 @@ def make(
     of: node.WebNode, *, now: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
 ) -> web.Application:
     """Return the application that shows and orders `of`. `now` is the wall clock, `monotonic` the other, in seconds."""
-    buckets = limit.Buckets()
+    buckets, audited = limit.Buckets(), audit.Audit()
 
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -137,8 +151,15 @@ def make(
             if not buckets.take(request.remote or "", monotonic()):
                 raise reply.Denied(429, "too-many-requests", "this address asks too often", "slow down")
             needs = _needs(request)
-            who = auth.NOBODY if needs == "open" else auth.caller(request, of.credentials())
-            auth.check(request, who, needs)
+            try:
+                who = auth.NOBODY if needs == "open" else auth.caller(request, of.credentials())
+                auth.check(request, who, needs)
+            except reply.Denied as denied:
+                if needs == "operate":
+                    audited.denied(
+                        of, request.remote or "", denied.code, f"{request.method} {request.path[:80]}", monotonic()
+                    )
+                raise
             request[auth.CALLER] = who
             response = await handler(request)
         except Exception as wrong:  # the last door: nothing gets out but an error in the one shape

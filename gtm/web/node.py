@@ -14,7 +14,9 @@ from aiohttp import web
 
 from gtm import errors, events, model, seen
 
-Code = Literal["bad-value", "no-match", "no-such-name", "no-such-check", "conflict", "refused", "unavailable"]
+Code = Literal[
+    "bad-value", "no-match", "no-such-name", "no-such-check", "conflict", "below-floor", "refused", "unavailable"
+]
 
 
 class Refused(errors.GtmError):
@@ -38,21 +40,27 @@ class Credential:
 @dataclass(frozen=True, slots=True)
 class OrderView:
     """An order with what it does: `endpoints` it covers, `safe_at` when the last old answer has died out (semantics
-    D3; 0 while unknown), and `unconfirmed`, the nodes that have not swapped to it yet.
+    D3; 0 while unknown), `safe` whether that is past, `overruled_by` the newer orders that win on some of its
+    endpoints, and `unconfirmed`, the nodes that have not swapped to it yet.
     """
 
     order: seen.Override
     endpoints: tuple[str, ...] = ()
     safe_at: float = 0.0
+    safe: bool = False
+    overruled_by: tuple[str, ...] = ()
     unconfirmed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What a release lifted: ids of orders, and endpoints or pools whose latch (hold-down, manual failback) went."""
+    """What a release lifted: ids of orders, and endpoints or pools whose latch (hold-down, manual failback) went; and
+    the ids of the orders that still lie on these endpoints.
+    """
 
     orders: tuple[str, ...] = ()
     latches: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +145,21 @@ class WebNode(Protocol):
         """Return the orders in force."""
 
     async def put_order(self, order: seen.Override) -> OrderView:
-        """Keep an order (id, by, at, until are filled in) and wait until it is answered; refuse `no-match`."""
+        """Keep an order (id, by, at, until are filled in) and wait until it is answered; refuse `no-match`, and
+        `below-floor` unless glass is broken.
+        """
 
-    async def drop_order(self, which: str, by: str) -> Released:
-        """Release an order by id, or all orders and latches of a target; refuse `no-match`."""
+    async def preview_order(self, order: seen.Override) -> Mapping[str, Any]:
+        """Return what an order would do (the shape `preview`), and keep nothing; refuse `no-match`."""
+
+    async def drop_order(self, which: str, by: str, break_glass: bool = False) -> Released:
+        """Release an order by id, or all orders and latches of a target; refuse `no-match`, `below-floor`."""
+
+    async def preview_drop(self, which: str) -> Mapping[str, Any]:
+        """Return what a release would do (the shape `preview`), and release nothing; refuse `no-match`."""
+
+    def denied(self, what: str, why: str) -> None:
+        """Write an event of somebody who was refused at the door to orders."""
 
     async def reload(self, yes: bool, by: str) -> Reloaded:
         """Read the configuration again and take it, unless it has problems or its plan needs a yes."""

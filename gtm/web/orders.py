@@ -28,7 +28,7 @@ MAX_MEASURES = 64
 async def put(request: web.Request) -> web.Response:
     """Give an order."""
     here = node.context(request)
-    body = await _body(request, {"target", "order", "value", "for_s", "why"})
+    body = await _body(request, {"target", "order", "value", "for_s", "why", "dry_run", "break_glass"})
     target = _text(body, "target", MAX_TARGET, required=True)
     order = _text(body, "order", 16, required=True)
     if order not in ORDERS:
@@ -45,7 +45,10 @@ async def put(request: web.Request) -> web.Response:
         why=_text(body, "why", MAX_WHY),
         at=at,
         until=at + for_s if for_s else 0.0,
+        break_glass=_flag(body, "break_glass"),
     )
+    if _flag(body, "dry_run"):
+        return reply.ok(await here.node.preview_order(wanted))
     return reply.ok({"order": read.order_dict(await here.node.put_order(wanted))}, 201)
 
 
@@ -54,16 +57,18 @@ async def drop(request: web.Request) -> web.Response:
     which = request.match_info["id"]
     if not which.isprintable() or len(which) > MAX_TARGET:
         _bad("this is neither an order nor a target", "see GET /api/v1/orders")
-    gone = await node.context(request).node.drop_order(which, request[auth.CALLER].name)
-    return reply.ok({"released": {"orders": list(gone.orders), "latches": list(gone.latches)}})
+    here, asked = node.context(request).node, {key: _word(request, key) for key in ("dry_run", "break_glass")}
+    if asked["dry_run"]:
+        return reply.ok(await here.preview_drop(which))
+    gone = await here.drop_order(which, request[auth.CALLER].name, asked["break_glass"])
+    shown = {"orders": list(gone.orders), "latches": list(gone.latches), "left": list(gone.left)}
+    return reply.ok({"released": shown})
 
 
 async def reload(request: web.Request) -> web.Response:
     """Read the configuration again; `{"yes": true}` accepts a plan that moves much."""
     body = await _body(request, {"yes"})
-    yes = body.get("yes", False)
-    if not isinstance(yes, bool):
-        _bad("yes is true or false")
+    yes = _flag(body, "yes")
     done = await node.context(request).node.reload(yes, request[auth.CALLER].name)
     shape: dict[str, Any] = {
         "accepted": done.accepted,
@@ -85,9 +90,7 @@ async def reload(request: web.Request) -> web.Response:
 async def replace(request: web.Request) -> web.Response:
     """Let the installed version take over; answered when it has, or has failed to."""
     body = await _body(request, {"yes", "within_s"})
-    yes = body.get("yes", False)
-    if not isinstance(yes, bool):
-        _bad("yes is true or false")
+    yes = _flag(body, "yes")
     within_s = _seconds(body, "within_s", MAX_WITHIN_S) or WITHIN_S
     done = await node.context(request).node.replace(yes, within_s, request[auth.CALLER].name)
     if done.done:
@@ -134,6 +137,21 @@ async def _body(request: web.Request, known: set[str]) -> Mapping[str, Any]:
     if unknown := sorted(set(body) - known):
         _bad(f"unknown key {unknown[0][:40]!r}", "known: " + ", ".join(sorted(known)))
     return body
+
+
+def _flag(body: Mapping[str, Any], key: str) -> bool:
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        _bad(f"{key} is true or false")
+    return value
+
+
+def _word(request: web.Request, key: str) -> bool:
+    """Return a flag of the query, where a request has no body."""
+    value = request.query.get(key, "false")
+    if value not in {"true", "false"}:
+        _bad(f"{key} is true or false", f"?{key}=true")
+    return value == "true"
 
 
 def _text(body: Mapping[str, Any], key: str, longest: int, *, required: bool = False) -> str:

@@ -108,8 +108,14 @@ def event_dict(event: events.Event) -> dict[str, Any]:
 
 def order_dict(view: node.OrderView) -> dict[str, Any]:
     """Return an order with what it covers; `until` and `safe_at` are null when there is none."""
-    more = {"endpoints": list(view.endpoints), "unconfirmed": list(view.unconfirmed)}
-    return asdict(view.order) | {"until": view.order.until or None, "safe_at": view.safe_at or None} | more
+    return asdict(view.order) | {
+        "until": view.order.until or None,
+        "safe_at": view.safe_at or None,
+        "safe": view.safe,
+        "endpoints": list(view.endpoints),
+        "overruled_by": list(view.overruled_by),
+        "unconfirmed": list(view.unconfirmed),
+    }
 
 
 def moment(text: str, now: float) -> float:

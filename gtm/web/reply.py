@@ -21,6 +21,7 @@ STATUS_OF: dict[node.Code, int] = {
     "no-such-name": 404,
     "no-such-check": 404,
     "conflict": 409,
+    "below-floor": 409,
     "refused": 409,
     "unavailable": 503,
 }

@@ -169,7 +169,7 @@ def test_an_order_is_given_and_confirmed(
 
 
 def test_D3_a_drain_says_when_old_answers_have_died_out(gtm: Run) -> None:
-    assert f"the last old answers die out at {tables.moment(fake_node.NOW + 30)}" in gtm("drain", "fra-1").stdout
+    assert f"safe to stop at {tables.moment(fake_node.NOW + 30)}" in gtm("drain", "fra-1").stdout
 
 
 def test_an_order_without_an_end_says_how_to_lift_it(fake: fake_node.FakeNode, gtm: Run) -> None:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GTM = ROOT / "gtm"
 GROUND = {"model", "seen", "table", "events", "ports", "errors", "units", "names", "places"}
 THINKING = {"wire", "steer", "health", "config", "alerts", "drills"}
+MINDS = {"brain", "view", "preview"}
 DOING = {"serve", "probes", "store", "notify", "web", "files"}
 TWIN = {"serve": "wire", "probes": "health", "notify": "alerts", "files": "config"}
 IMPURE = {
@@ -67,12 +68,12 @@ def allowed_rooms(name: str) -> set[str]:
         return GROUND
     if name in THINKING:
         return GROUND | {name}
-    if name in {"brain", "view"}:
-        return GROUND | THINKING | {"brain", "view"}
+    if name in MINDS:
+        return GROUND | THINKING | MINDS
     if name in DOING:
         return GROUND | {name} | ({TWIN[name]} if name in TWIN else set())
     if name == "app":
-        return GROUND | THINKING | DOING | {"brain", "view", "app"}
+        return GROUND | THINKING | DOING | MINDS | {"app"}
     if name == "cli":
         return GROUND | THINKING | {"app", "cli", "files", "__version__"}
     return {"cli"}
@@ -91,7 +92,7 @@ def test_a_file_imports_only_from_its_own_floor_and_below(path: Path) -> None:
 def test_thinking_rooms_have_no_clock_no_chance_and_no_io(path: Path) -> None:
     name = room(path)
     tops = {module.split(".")[0] for module in imports(path)}
-    if name in GROUND | THINKING | {"brain", "view"}:
+    if name in GROUND | THINKING | MINDS:
         assert not tops & IMPURE
     if name in GROUND:
         assert tops <= GROUND_STDLIB | {"gtm"}

@@ -261,12 +261,12 @@ async def test_orders_outlive_a_restart_and_still_say_when_they_are_safe(tmp_pat
     text = configuration(tmp_path)
     async with running.node(text, tmp_path) as node:
         await tell(node, "e1", "e2", "u1")
-        await node.post("/api/v1/orders", {"target": "e1", "order": "drain", "why": "disk"})
+        _, given = await node.post("/api/v1/orders", {"target": "e1", "order": "drain", "why": "disk"})
     async with running.node(text, tmp_path) as node:
         assert await node.answers(f"last.{ZONE}", times=4) == {"192.0.2.12"}
         (order,) = (await node.get("/api/v1/orders"))["orders"]
         assert (order["target"], order["why"]) == ("e1", "disk")
-        assert order["safe_at"] == order["at"] + 30
+        assert order["safe_at"] == given["order"]["safe_at"] < order["at"] + 30  # proven, and not lost
         assert (await state(node, "e1"))["order"] == "drain"
         happened = [row["kind"] for row in (await node.get("/api/v1/events"))["events"]]
         assert (happened.count("order"), happened.count("node")) == (1, 3)  # started, stopped, started

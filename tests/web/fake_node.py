@@ -50,6 +50,13 @@ SERIES: dict[str, Any] = {
     "kind": "answers", "by": "pool", "unit": "1/s", "step_s": 10, "at": [NOW - 20, NOW - 10],
     "series": [{"name": "edge-eu", "values": [None, 12.5]}],
 }  # fmt: skip
+PREVIEW: dict[str, Any] = {
+    "dry_run": True, "endpoints": ["fra-1"], "share": 0.5, "share_by": "names", "refused": None, "names": [
+        {"name": "live.example.com.", "before": {"rung": "first", "pool": "edge-eu"},
+         "after": {"rung": "fallback", "pool": "edge-us"}, "share": 1.0, "left_with_nothing": False}],
+    "names_total": 1, "left_with_nothing": 0, "pools": [{"pool": "edge-eu", "members": 1,
+        "before": {"usable": True, "up": 1}, "after": {"usable": False, "up": 0}}],
+}  # fmt: skip
 
 
 @dataclass
@@ -67,6 +74,7 @@ class FakeNode:
     unconfirmed: tuple[str, ...] = ()
     raises: Exception | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    denials: list[tuple[str, str]] = field(default_factory=list)
     listeners: list[Callable[[events.Event], None]] = field(default_factory=list)
 
     def _note(self, *what: Any) -> None:
@@ -113,12 +121,23 @@ class FakeNode:
         self._note("put_order", order)
         if order.target == "nowhere":
             raise node.Refused("no-match", "'nowhere' matches nothing", "did you mean fra-1?")
-        view = node.OrderView(order, ("fra-1",), NOW + 30, self.unconfirmed)
+        view = node.OrderView(order, ("fra-1",), NOW + 30, unconfirmed=self.unconfirmed)
         self.given.append(view)
         return view
 
-    async def drop_order(self, which: str, by: str) -> node.Released:
-        self._note("drop_order", which, by)
+    async def preview_order(self, order: seen.Override) -> Mapping[str, Any]:
+        self._note("preview_order", order)
+        return PREVIEW
+
+    async def preview_drop(self, which: str) -> Mapping[str, Any]:
+        self._note("preview_drop", which)
+        return PREVIEW
+
+    def denied(self, what: str, why: str) -> None:
+        self.denials.append((what, why))
+
+    async def drop_order(self, which: str, by: str, break_glass: bool = False) -> node.Released:
+        self._note("drop_order", which, by, *(["break-glass"] if break_glass else []))
         if which == "nowhere":
             raise node.Refused("no-match", "'nowhere' is no order and no target")
         return node.Released(("a1",), ())

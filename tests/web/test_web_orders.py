@@ -109,7 +109,7 @@ async def test_a_release_names_an_order_or_a_target(
     fake: fake_node.FakeNode, http: aiohttp.ClientSession, path: str, which: str
 ) -> None:
     async with http.delete(f"/api/v1/orders/{path}") as response:
-        assert await response.json() == {"released": {"orders": ["a1"], "latches": []}}
+        assert await response.json() == {"released": {"orders": ["a1"], "latches": [], "left": []}}
     assert fake.asked == [("drop_order", which, "loopback")]
 
 
