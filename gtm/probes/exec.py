@@ -29,7 +29,7 @@ KIND = model.Kind(
             fills=True,
             required=True,
         ),
-        model.Option("warning", "choice", "what exit code 1 counts as", "ok", choices=("ok", "bad")),
+        model.Option("warning", "choice", "what exit code 1 counts as", "ok", choices=("ok", "overloaded", "bad")),
         model.Option("max_bytes", "bytes", "how much of the output is kept", 16 * 1024),
     ),
     measures=(
@@ -135,6 +135,8 @@ def _judged(trial: prober.Trial, code: int, output: str) -> str:
     if code not in {_OK, _WARNING}:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         raise prober.NotRun(f"{how}: {line}" if line else how)
+    if code == _WARNING and trial.text("warning") == "overloaded":
+        trial.overloaded = line or "exit code 1"
     return line if code == _WARNING else ""
 
 

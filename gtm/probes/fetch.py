@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -99,10 +99,12 @@ class Visit:
         headers: Mapping[str, str] | None = None,
         body: str = "",
         what: str = "answer",
+        headed: Callable[[int, Mapping[str, str]], object] = lambda *_: None,
     ) -> Page:
         """Fetch `path` (with its query) and read at most `limit_bytes`. Raises `Failed`, `NotRun` or `OSError`.
 
-        `what` is its word in reasons: `no complete segment within 2s`.
+        `what` is its word in reasons: `no complete segment within 2s`. `headed` hears status and headers before the
+        body comes.
         """
         trial = self._trial
         trial.awaiting = self._connector.what = what
@@ -115,6 +117,7 @@ class Visit:
                 first_byte_s = headed_s - max(started_s, self._connector.dialled_s)
                 trial.measures.setdefault(TIME_FIRST_BYTE.name, first_byte_s)
                 self._take_cmsd(answer.headers)
+                headed(answer.status, answer.headers)
                 trial.awaiting = f"complete {what}"
                 raw, cut = await _read(answer, limit_bytes)
                 transfer_s = trial.monotonic() - headed_s

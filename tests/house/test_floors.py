@@ -30,6 +30,7 @@ DOORS = {
     "prometheus_client": {"web/metrics.py"},
     "maxminddb": {"files.py"},
     "pydantic": {"config"},
+    "h2": {"probes/grpc.py"},
     "aiohttp": {
         "web",
         "probes/http.py",

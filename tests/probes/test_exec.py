@@ -40,6 +40,11 @@ async def test_a_warning_can_count_as_bad() -> None:
     assert (result.ok, result.reason) == (False, "nearly full")
 
 
+async def test_a_warning_can_say_that_there_is_too_much_to_do() -> None:
+    result = await run(make("exec", command="/bin/sh -c 'echo load 97%; exit 1'", warning="overloaded"))
+    assert (result.ok, result.overloaded) == (True, "load 97%")
+
+
 async def test_a_silent_critical_still_has_a_reason() -> None:
     assert (await run(make("exec", command="/bin/sh -c 'exit 2'"))).reason == "exit code 2"
 
