@@ -46,7 +46,7 @@ async def look(trial: prober.Trial) -> str:
     async with fetch.visit(trial) as visit:
         page = await visit.get(trial.text("path"), trial.number("max_bytes"), headers=trial.headers())
     trial.measures["status"] = page.status
-    trial.overloaded = fetch.overload(page)
+    trial.overloaded = trial.overloaded or fetch.overload(page)
     if page.status != 200:
         return ""
     if page.cut:

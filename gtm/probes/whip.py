@@ -144,7 +144,7 @@ def _told(trial: prober.Trial, status: int, page: fetch.Page) -> str:
     """Measure the status and what the server says beside it; return the remark."""
     trial.measures["status"] = status
     # Here 503 means overload even without Retry-After (RFC 9725 section 4.5).
-    trial.overloaded = fetch.overload(page) or ("status 503" if status == 503 else "")
+    trial.overloaded = trial.overloaded or fetch.overload(page) or ("status 503" if status == 503 else "")
     location = page.headers.get("Location", "")[:200] if 300 <= status < 400 else ""
     if location:
         trial.measures["redirect"] = location
