@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from gtm import events, model, seen, table
-from gtm.health import engine
+from gtm.health import engine, news
 from gtm.steer import audience, tiers
 from gtm.wire import compile as compiler
 
@@ -205,7 +205,7 @@ class Brain:
         for index, policy in enumerate(snapshot.policies):
             if policy.name:
                 self._by_name[policy.name] = index
-            for pool in {pool for rule in policy.rules for pool in rule.pools}:
+            for pool in policy.pools:
                 for endpoint in members[pool]:
                     self._users.setdefault(endpoint, set()).add(index)
 
@@ -239,8 +239,8 @@ class Brain:
         affected = self.health.orders(orders, now, self.wall_offset_s, change.released)
         self._touch(affected, "", now)
 
-    def _heard(self, transitions: Iterable[engine.Transition], now: float) -> None:
-        for change in transitions:
+    def _heard(self, happened: Iterable[news.Transition], now: float) -> None:
+        for change in happened:
             if change.kind == "judged":
                 self._judged = True
                 self._emit("node", self.node, "warming up", "judged", change.reason)
@@ -256,10 +256,12 @@ class Brain:
             self._judged = True
             self._touch_policies(range(len(self._first_ring)), now)
 
-    def _announce(self, change: engine.Transition) -> None:
+    def _announce(self, change: news.Transition) -> None:
         kind: events.EventKind = "order" if change.kind == "order" else "guard" if change.kind == "guard" else "check"
-        if change.kind == "endpoint" or (change.kind in {"flap", "stale"} and not change.name):
+        if change.kind in {"endpoint", "idle"} or (change.kind in {"flap", "stale", "load"} and not change.name):
             kind = "endpoint"
+        if change.kind == "source":
+            kind = "name"
         cause = f"{change.family}: {change.reason}" if change.family else change.reason
         self._emit(kind, change.subject, change.before, change.after, cause)
 
@@ -288,10 +290,7 @@ class Brain:
                 if ring != self._rings[at]:
                     changed[at] = self._rings[at] = ring
         touched = {
-            pool: self.snapshot.pools[pool]
-            for index in self._dirty
-            for rule in self.snapshot.policies[index].rules
-            for pool in rule.pools
+            pool: self.snapshot.pools[pool] for index in self._dirty for pool in self.snapshot.policies[index].pools
         }
         self._note_pools(touched, now, self.pools)
         self._note_rungs(self._dirty)

@@ -11,6 +11,7 @@ Status = Literal["unknown", "up", "down"]
 Rung = Literal["first", "fallback", "degraded", "last_resort"]
 Value = str | int | float | bool
 
+KEEP = "keep"  # `source_down: keep`: the answers stay as they are
 MANUAL_S = float("inf")  # `failback: manual`: held until an operator releases it
 
 
@@ -102,10 +103,21 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """Watermarks on a measured number: from `high` on the endpoint has too much to do, until it is at `low` again."""
+
+    measure: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A reusable health check. `per_name` says that it is run per steered name (it mentions {name} or {label}).
 
     A line of `expect` that does not hold fails the check; one of `warn` is reported, and the check stays good.
+    It eases the endpoint's weight, as do `load`'s watermarks. `publishers` is the measure that counts live
+    publishers, for `failback: when_idle`; empty for none.
     """
 
     name: str
@@ -121,6 +133,8 @@ class Profile:
     expect: tuple[Condition, ...] = ()
     warn: tuple[Condition, ...] = ()
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    load: Load | None = None
+    publishers: str = ""
 
 
 class CheckKey(NamedTuple):
@@ -212,7 +226,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Members that can stand in for each other. `min_up_share` (0..1, of weight) is used when `min_up` is 0."""
+    """Members that can stand in for each other. `min_up_share` (0..1, of weight) is used when `min_up` is 0.
+
+    `when_idle`: a member that returned waits until nobody publishes to those that stand in for it, but no longer than
+    `failback_s`. `source_down` is the pool to answer from while the stream's source is dead; empty for none.
+    """
 
     name: str
     members: tuple[Member, ...]
@@ -223,6 +241,8 @@ class Pool:
     min_up_share: float = 0.0
     failback_s: float = 0.0
     slow_start_s: float = 0.0
+    when_idle: bool = False
+    source_down: str = ""
     sticky: tuple[int, int] = (24, 56)  # client prefix bits, IPv4 and IPv6
 
 
@@ -261,7 +281,8 @@ class Policy:
     """How steered names are answered. Names of one zone that say the same share one; see `Zone.steer`.
 
     A policy with a check per name belongs to that one `name` (absolute); otherwise `name` is empty. `check` is the
-    name's own check, laid on top of the pools' (semantics A13).
+    name's own check, laid on top of the pools' (semantics A13). `source_down` says what is answered while the stream's
+    source is dead: `keep` (the answers stay), a pool's name, or nothing said (empty).
     """
 
     rules: tuple[Rule, ...]
@@ -271,6 +292,13 @@ class Policy:
     check: CheckExpr | None = None
     name: str = ""
     zone: str = ""
+    source_down: str = ""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Every pool that may serve: those of the rules, and the one for a dead source."""
+        slate = () if self.source_down in {"", KEEP} else (self.source_down,)
+        return tuple(dict.fromkeys((*(pool for rule in self.rules for pool in rule.pools), *slate)))
 
 
 @dataclass(frozen=True, slots=True)

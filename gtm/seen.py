@@ -23,8 +23,9 @@ class ProbeResult:
     results: how long the news holds. `cut_off`: it could not run because this machine has no way to the endpoint's
     network, which the guard counts (A9). `overloaded`: the endpoint lives, and says that it has too much to do; in few
     words, why (`503, retry after 30`). It speaks of the weight alone: whether it is up is for `ok` and the conditions.
-    `warnings`: the profile's `warn` lines that do not hold, as sentences with the
-    values filled in; the judge fills them in as the result comes to the brain, and only for good results.
+    `warnings`: the profile's `warn` lines that do not hold, as sentences with the values filled in; the judge fills
+    them in as the result comes to the brain, and only for good results. `reached`: the server itself answered, so
+    that what failed is the stream and not the way to it.
     """
 
     check: model.CheckKey
@@ -38,6 +39,7 @@ class ProbeResult:
     cut_off: bool = False
     overloaded: str = ""
     warnings: tuple[str, ...] = ()
+    reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Verdict:
     before anything worse. `barred`: drained or forced down, out of fail-open too (semantics B5). `weight_factor`
     multiplies the configured weight (orders, slow start). `steps_s`: the soonest time in which this verdict could
     change, counted in whole probe steps (semantics D1); `in_doubt`: results point the other way right now.
+    `load_factor` is the share of its weight that an overloaded member keeps (1: it is not; 0: it takes nobody new).
+    `source_down`: it is down because the stream is dead on every node that carries it, and for nothing else (A12).
     """
 
     endpoint: str
@@ -107,6 +111,8 @@ class Verdict:
     since_s: float = 0.0
     order: str = ""
     why: str = ""
+    load_factor: float = 1.0
+    source_down: bool = False
 
 
 # --- measured over time --------------------------------------------------------------------------------------------

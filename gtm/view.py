@@ -24,12 +24,15 @@ PLACELESS: tuple[Network, ...] = tuple(map(ipaddress.ip_network, table.PLACELESS
 
 def names_view(brain: brains.Brain) -> list[dict[str, Any]]:
     """Return every steered name with its rung on the ladder and the pools that serve it now."""
-    rows = []
+    rows, dead = [], brain.health.dead_sources
     for zone in brain.snapshot.zones:
         for owner, index in sorted(zone.steer.items()):
             decisions = brain.of_policy(index)
             pools = list(dict.fromkeys(one.pool for one in decisions if one.pool and one.replies))
-            rows.append({"name": owner, "rung": brain.rungs[index], "pools": pools, "ttl": decisions[0].ttl_s})
+            rows.append(
+                {"name": owner, "rung": brain.rungs[index], "pools": pools, "ttl": decisions[0].ttl_s}
+                | {"source_down": owner in dead}
+            )
     return rows
 
 
@@ -84,10 +87,11 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
     for endpoint in brain.snapshot.endpoints.values():
         for family in endpoint.families():
             state = brain.health.endpoint_state(endpoint.name, family)
-            weight = 0.0
+            weight, load = 0.0, 1.0
             if endpoint.name in homes:
                 home, member = homes[endpoint.name]
-                weight = member.weight * brain.health.verdict(home, endpoint.name, family, None, now).weight_factor
+                verdict = brain.health.verdict(home, endpoint.name, family, None, now)
+                weight, load = member.weight * verdict.weight_factor, verdict.load_factor
             rows.append(
                 {
                     "endpoint": endpoint.name,
@@ -97,6 +101,7 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
                     "state": state.state,
                     "serving": (endpoint.name, family) in serving,
                     "weight": round(weight, 4),
+                    "load": load,
                     "since": round(state.since_s + brain.wall_offset_s, 3) if state.since_s else None,
                     "reason": state.reason,
                     "order": state.order,
@@ -242,7 +247,7 @@ def _static(brain: brains.Brain, name: str, qtype: str, client: str, place: str)
 def ttl_bound_s(snapshot: model.Snapshot, endpoints: Collection[str]) -> int:
     """Return the longest TTL that any answer with one of `endpoints` can have ever had; 0 for none."""
     pools = {pool.name for pool in snapshot.pools.values() if any(one.endpoint in endpoints for one in pool.members)}
-    naming = (one for one in snapshot.policies if any(not pools.isdisjoint(rule.pools) for rule in one.rules))
+    naming = (one for one in snapshot.policies if not pools.isdisjoint(one.pools))
     return max((one.ttl_max_s for one in naming), default=0)
 
 

@@ -15,7 +15,7 @@ _SECRET_NAME = re.compile(r"passw|secret|token|passphrase|credential|api.?key|au
 
 def give(nouns: nodes.Nouns, policies: zones.Policies) -> None:
     """Warn about all that is doubtful."""
-    used = {pool for policy in policies.by_content for rule in policy.rules for pool in rule.pools}
+    used = {pool for policy in policies.by_content for pool in policy.pools}
     for name, pool in nouns.pools.items():
         path: marks.Path = ("pools", name)
         if name not in used and not nouns.decoded.lost("zones", "steer"):
@@ -92,7 +92,7 @@ def _unused(nouns: nodes.Nouns) -> None:
 
 def _names(nouns: nodes.Nouns, policies: zones.Policies) -> None:
     for policy, index in policies.by_content.items():
-        pools = (nouns.pools.get(pool) for rule in policy.rules for pool in rule.pools)
+        pools = (nouns.pools.get(pool) for pool in policy.pools)
         members = {one.endpoint for pool in pools if pool for one in pool.members}
         served = [nouns.endpoints[one] for one in members if one in nouns.endpoints]
         if served and not any(one.ipv4 or one.hostname for one in served):

@@ -55,7 +55,7 @@ def condition(kind: model.Kind, text: str) -> model.Condition:
     found = _LINE.fullmatch(text.strip())
     if not found:
         raise ExpectError(f"{text!r} is not MEASURE OP VALUE", "for example `status == 200`")
-    line = _Line(text, found[1], cast("Op", found[2].strip()), found[3].strip(), _known(kind, found[1]))
+    line = _Line(text, found[1], cast("Op", found[2].strip()), found[3].strip(), known(kind, found[1]))
     if line.op in {"contains", "matches"}:
         return _on_text(line)
     if not line.said.startswith(_QUOTES):
@@ -66,7 +66,7 @@ def condition(kind: model.Kind, text: str) -> model.Condition:
             return _between(line, bounds[1].strip(), bounds[2].strip())
         relative = _RELATIVE.fullmatch(line.said)
         if relative and (relative[1] or measure(kind, relative[2])):
-            return _relative(line, float(relative[1] or 1), relative[2], _known(kind, relative[2]))
+            return _relative(line, float(relative[1] or 1), relative[2], known(kind, relative[2]))
     if line.op == "in":
         hint = f"{line.name} in 200..299, or {line.name} == {line.said}"
         raise ExpectError(f"`in` wants a list or a range, not {line.said!r}", hint)
@@ -74,7 +74,8 @@ def condition(kind: model.Kind, text: str) -> model.Condition:
     return model.Condition(line.text, line.name, line.op, value=value, unit=line.about.unit)
 
 
-def _known(kind: model.Kind, name: str) -> model.Measure:
+def known(kind: model.Kind, name: str) -> model.Measure:
+    """Return what a kind says about a measure. Raises `ExpectError` for one that it does not have."""
     about = measure(kind, name)
     if about is None:
         words = [one.name for one in kind.measures]

@@ -108,8 +108,16 @@ def _positive_s(value: object) -> float:
     return duration_s
 
 
-def _failback_s(value: object) -> float:
-    return model.MANUAL_S if value == "manual" else _seconds(value)
+WHEN_IDLE_S = 12 * 3600.0
+"""How long a member waits at most for its stand-in's publishers to go: by then, somebody has looked at it."""
+
+
+def _failback(value: object) -> tuple[float, bool]:
+    if value == "when_idle":
+        return WHEN_IDLE_S, True
+    if isinstance(value, dict) and set(value) == {"when_idle"}:
+        return _positive_s(value["when_idle"]), True
+    return (model.MANUAL_S if value == "manual" else _seconds(value)), False
 
 
 def _ttl(value: object) -> int:
@@ -264,9 +272,20 @@ Name = Annotated[str, pydantic.BeforeValidator(_name), _schema(type="string", pa
 Duration = Annotated[float, pydantic.BeforeValidator(_seconds), _DURATION]
 PositiveDuration = Annotated[float, pydantic.BeforeValidator(_positive_s), _DURATION]
 Failback = Annotated[
-    float,
-    pydantic.BeforeValidator(_failback_s),
-    _schema(type=["string", "number"], pattern=r"^manual$|^(\d+(\.\d+)?(ms|s|m|h|d))+$", examples=["30s", "manual"]),
+    tuple[float, bool],
+    pydantic.BeforeValidator(_failback),
+    _schema(
+        anyOf=[
+            {"type": ["string", "number"], "pattern": r"^manual$|^when_idle$|^(\d+(\.\d+)?(ms|s|m|h|d))+$"},
+            {
+                "type": "object",
+                "properties": {"when_idle": {"type": ["string", "number"], "description": "but no longer than this"}},
+                "required": ["when_idle"],
+                "additionalProperties": False,
+            },
+        ],
+        examples=["30s", "manual", "when_idle"],
+    ),
 ]
 Ttl = Annotated[int, pydantic.BeforeValidator(_ttl), _TTL]
 TtlBounds = Annotated[

@@ -19,6 +19,21 @@ PREFIX = "option_"
 """Options are fields under a prefix, so that an option named `json` or `copy` meets no method of pydantic's."""
 
 
+class _Load(fields.Section):
+    """When an endpoint is overloaded: its weight is halved in steps, and grows again in steps."""
+
+    measure: fields.Text = fields.needed("a measured number, such as json.sessions")
+    low: fields.Number = fields.needed("at this, or under it, the weight grows again")
+    high: fields.Number = fields.needed("from this on, the weight is halved, and halved again")
+
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> _Load:
+        if self.low >= self.high:
+            message = f"`low` ({self.low:g}) must be below `high` ({self.high:g})"
+            raise fields.refuse("out-of-range", message, about="low")
+        return self
+
+
 class Common(fields.Section):
     """What every check profile has."""
 
@@ -37,6 +52,11 @@ class Common(fields.Section):
     expect: fields.Texts | None = fields.setting(None, "conditions: MEASURE OP VALUE; all must hold")
     warn: fields.Texts | None = fields.setting(
         None, "conditions as in `expect`; one that does not hold is a warning and fails nothing"
+    )
+
+    load: _Load | None = fields.setting(None, "watermarks between which an endpoint has enough to do, and not too much")
+    publishers: fields.Text | None = fields.setting(
+        None, "the measure that counts live publishers, for `failback: when_idle`"
     )
 
     @pydantic.model_validator(mode="after")

@@ -159,6 +159,8 @@ def _profile(nouns: Nouns, name: str, made: kinds.Common) -> model.Profile:
         on_stale=made.on_stale,
         observe=made.observe,
         per_name=bool(used & _PER_NAME),
+        load=_load(nouns, kind, made, path),
+        publishers=_counter(nouns, kind, made.publishers, (*path, "publishers")),
         expect=tuple(_conditions(nouns, kind, kind.expect if made.expect is None else made.expect, (*path, "expect"))),
         warn=tuple(_conditions(nouns, kind, kind.warn if made.warn is None else made.warn, (*path, "warn"))),
         options=dict(sorted(options.items())),
@@ -171,6 +173,27 @@ def _conditions(nouns: Nouns, kind: model.Kind, lines: Sequence[str], path: mark
             yield expect.condition(kind, line)
         except expect.ExpectError as wrong:
             nouns.report.error("bad-expect", (*path, index), str(wrong), wrong.hint)
+
+
+def _load(nouns: Nouns, kind: model.Kind, made: kinds.Common, path: marks.Path) -> model.Load | None:
+    if made.load is None:
+        return None
+    measure = _counter(nouns, kind, made.load.measure, (*path, "load", "measure"))
+    return model.Load(measure, made.load.low, made.load.high)
+
+
+def _counter(nouns: Nouns, kind: model.Kind, name: str | None, path: marks.Path) -> str:
+    """Return the name of a measure that is a number; report one that the kind does not have, or that is text."""
+    if name is None:
+        return ""
+    try:
+        about = expect.known(kind, name)
+    except expect.ExpectError as wrong:
+        nouns.report.error("unknown-measure", path, str(wrong), wrong.hint)
+        return ""
+    if about.unit == "text" and not about.name.endswith("*"):
+        nouns.report.error("unknown-measure", path, f"{name} is text, and this must be a number")
+    return name
 
 
 # --- sites, endpoints, pools ----------------------------------------------------------------------------------------
@@ -268,10 +291,19 @@ def _pool(nouns: Nouns, name: str, written: schema.Pool) -> model.Pool:
         check=expr if expr and expr.of else None,
         min_up=count,
         min_up_share=share,
-        failback_s=written.failback,
+        failback_s=written.failback[0],
+        when_idle=written.failback[1],
+        source_down=_slate(nouns, written, path),
         slow_start_s=written.slow_start,
         sticky=(written.sticky.ipv4, written.sticky.ipv6),
     )
+
+
+def _slate(nouns: Nouns, written: schema.Pool, path: marks.Path) -> str:
+    said = written.source_down or ""
+    if said and said != model.KEEP:
+        nouns.known("pools", said, (*path, "source_down"), "pool")
+    return said
 
 
 # --- loops ----------------------------------------------------------------------------------------------------------

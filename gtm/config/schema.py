@@ -170,7 +170,12 @@ class Pool(fields.Section):
         1, "members (2) or share of the weight (50%) that must be up for the pool to be used"
     )
     failback: fields.Failback = fields.setting(
-        "0s", "hold-down before a recovered member is used again; `manual` waits"
+        "0s",
+        "hold-down before a recovered member is used again; `manual` waits for `gtm release`, `when_idle` until nobody "
+        "publishes to its stand-in, at most 12h or {when_idle: 2h}",
+    )
+    source_down: fields.Text | None = fields.setting(
+        None, "while a stream is dead on all nodes: `keep` its answers, or answer from this pool (a slate)"
     )
     slow_start: fields.Duration = fields.setting(
         "0s", "after recovery, weight grows from a tenth to full over this time"
@@ -249,6 +254,9 @@ class Steer(fields.Section):
         model.LastResort, pydantic.BeforeValidator(_last_resort), pydantic.WithJsonSchema(_LAST_RESORT_SCHEMA)
     ] = fields.setting("serve-all", "what is answered when no member of any pool can be")
     check: kinds.CheckExpr | None = fields.setting(None, "check profiles that judge the members for this name, on top")
+    source_down: fields.Text | None = fields.setting(
+        None, "while the stream is dead on all nodes: `keep` the answers, or answer from this pool; default: the pool's"
+    )
     labels: fields.SomeTexts | None = fields.setting(
         None, "for a wildcard: the names under it that are checked one by one"
     )

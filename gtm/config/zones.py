@@ -41,7 +41,7 @@ class Steering:
         self._types = {names.text(owner): types for owner, types in still.types().items()}
         self._servers = {host for host, _ in still.nameservers}
         self._rules: dict[object, tuple[model.Rule, ...]] = {}
-        self._aliases: dict[tuple[model.Rule, ...], set[str]] = {}
+        self._aliases: dict[tuple[str, ...], set[str]] = {}
         self._per_name: dict[tuple[model.Rule, ...], bool] = {}
 
     def add(self, owner: str, written: schema.Steer) -> None:
@@ -55,10 +55,11 @@ class Steering:
         pools_per_name = self._pools_per_name(rules)
         own_per_name = self.probes.per_name(expr)
         wildcard = absolute.startswith(_WILDCARD)
+        slate = self._source_down(written, rules, path)
 
         def policy(check: model.CheckExpr | None, name: str) -> model.Policy:
             low, high = written.ttl
-            return model.Policy(rules, low, high, written.when_all_down, check, name, self.still.zone)
+            return model.Policy(rules, low, high, written.when_all_down, check, name, self.still.zone, slate)
 
         if not wildcard:
             if written.labels:
@@ -91,6 +92,14 @@ class Steering:
             per_name = self.probes.per_name(expr) or self._pools_per_name(policy(expr, "").rules)
             self._put(name, policy(expr, name if per_name else ""), path)
 
+    def _source_down(self, written: schema.Steer, rules: tuple[model.Rule, ...], path: marks.Path) -> str:
+        """Return what is answered while the source is dead: what the name says, else the first pool that says it."""
+        said = written.source_down or ""
+        if said and said != model.KEEP:
+            self.nouns.known("pools", said, (*path, "source_down"), "pool")
+        tried = (self.nouns.pools.get(pool) for rule in rules for pool in rule.pools)
+        return said or next((pool.source_down for pool in tried if pool and pool.source_down), "")
+
     def _put(self, name: str, policy: model.Policy, path: marks.Path) -> None:
         aliases = self._aliases_of(policy)
         if name == self.still.zone and aliases:
@@ -102,12 +111,12 @@ class Steering:
 
     def _aliases_of(self, policy: model.Policy) -> set[str]:
         """Return the host names that a policy may answer as CNAME."""
-        found = self._aliases.get(policy.rules)
+        found = self._aliases.get(policy.pools)
         if found is None:
-            pools = (self.nouns.pools.get(pool) for rule in policy.rules for pool in rule.pools)
+            pools = (self.nouns.pools.get(pool) for pool in policy.pools)
             members = {one.endpoint for pool in pools if pool for one in pool.members}
             found = {self.nouns.endpoints[one].hostname for one in members if one in self.nouns.endpoints} - {""}
-            self._aliases[policy.rules] = found
+            self._aliases[policy.pools] = found
         return found | {policy.when_all_down.cname} - {""}
 
     def _free(self, absolute: str, path: marks.Path) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from gtm import model, seen, units
 from gtm.health import (
@@ -13,54 +11,22 @@ from gtm.health import (
     flap,
     guard,
     hysteresis,
+    idle,
     judge,
+    news,
     orders,
     schedule,
+    source,
     standings,
     suppose,
     verdict,
     warm_up,
     watches,
+    whole,
 )
 
 MAX_RUN_GAP_S = 60.0  # falls further apart are no one cut, however slow the checks are
 MAX_SETTLE_S = 60.0  # nor is a slow check waited for longer than this after a cut
-
-Kind = Literal["endpoint", "check", "guard", "flap", "stale", "order", "judged", "step"]
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """Something changed. `endpoints` are those whose verdicts may differ now.
-
-    `endpoint`: an endpoint and family as a whole; `check`: a single check without its endpoint (a stream, one of
-    several pools, one that only observes); `step`: nothing that people need to hear (doubt, slow start, the end of
-    a hold), with `before == after`. `name` is the steered name when only that name is touched. `first_bad_s` is when
-    the fall began, 0 when nothing fell. `subject` is an endpoint's name, for `check` the check, for `order` the
-    order's target.
-    """
-
-    kind: Kind
-    subject: str
-    family: model.Family | None
-    before: str
-    after: str
-    reason: str
-    endpoints: frozenset[str]
-    first_bad_s: float = 0.0
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointState:
-    """An endpoint and family as a whole, for people: down when it is down for every pool and name."""
-
-    state: model.Status
-    since_s: float
-    reason: str
-    stale: bool
-    order: str
-
 
 _NOTHING_YET = model.Snapshot(
     "", "", model.DnsSettings(), model.WebSettings(), "", (), {}, {}, {}, {}, {}, policies=(), zones=(), checks={}
@@ -79,12 +45,14 @@ class Health:
         self._watches = watches.Watches()
         self._schedule = schedule.Schedule()
         self._standings = standings.Standings(_NOTHING_YET)
+        self._sources = source.Sources()
+        self._idle = idle.Idle(_NOTHING_YET)
         self._orders = orders.Orders()
         self._looks: alarms.Alarms[str] = alarms.Alarms()
         self._guard = guard.Guard()
-        self._shown: dict[tuple[str, model.Family], tuple[model.Status, float]] = {}
+        self._whole = whole.Whole(_NOTHING_YET, self._standings, self._seen)
         self._warm_up = warm_up.WarmUp()
-        self._pending: list[Transition] = []
+        self._pending: list[news.Transition] = []
         self._pending_s = 0.0
 
     # --- in: configuration and orders -----------------------------------------------------------------------------
@@ -113,17 +81,16 @@ class Health:
         self._schedule.configure(active, now, dice)
         before, self._standings = self._standings, standings.Standings(snapshot)
         self._standings.inherit(before, now)
+        counted, self._idle = self._idle, idle.Idle(snapshot)
+        self._idle.inherit(counted)
+        self._sources.look_at_all(self._standings.streams.all(), self._status, self._reached)
         self._orders.lay(snapshot, now)
-        self._standings.refresh(snapshot.endpoints, self._status, self._orders.forced(), now, quiet=first)
+        self._refresh(snapshot.endpoints, now, quiet=first)
         self._looks = alarms.Alarms()
         for name in snapshot.endpoints:
             self._look_again(name, now)
-        shown, self._shown = self._shown, {}
-        for endpoint in snapshot.endpoints.values():
-            for family in endpoint.families():
-                here, state = (endpoint.name, family), self._standings.overall(endpoint.name, family)
-                same = here in shown and shown[here][0] == state
-                self._shown[here] = shown[here] if same else (state, now)
+        told, self._whole = self._whole, whole.Whole(snapshot, self._standings, self._seen)
+        self._whole.begin(told, now)
         checked = (key.endpoint for key, check in snapshot.checks.items() if not check.profile.observe)
         self._guard.watch(checked, self._alive)
         self._later(self._settle((), now), now)  # the guard's share, or the guard itself, may be another now
@@ -168,18 +135,18 @@ class Health:
         )
         return min((at for at in times if at is not None), default=None)
 
-    def wake(self, now: float) -> list[Transition]:
+    def wake(self, now: float) -> list[news.Transition]:
         """Let time do its work: silence that lasts too long, holds, slow starts, orders, the guard, the warm-up."""
         happened, self._pending = self._pending, []
         for key in self._watches.silent(now):
             happened += self._silent(key, now)
         for endpoint in self._looks.rang(now):
             self._look_again(endpoint, now)
-            happened.append(_quietly(endpoint))
+            happened.append(news.quietly(endpoint))
         gone = self._orders.expire(now)
         if gone:
             touched = frozenset(self._orders.lay(self._snapshot, now))
-            happened += [Transition("order", one.target, None, one.order, "", "ran out", touched) for one in gone]
+            happened += [news.Transition("order", one.target, None, one.order, "", "ran out", touched) for one in gone]
             happened += self._settle(touched, now)
         if self._guard.settles_at_s is not None and now >= self._guard.settles_at_s:
             happened += self._trust(now)
@@ -189,7 +156,7 @@ class Health:
 
     # --- in: results ----------------------------------------------------------------------------------------------
 
-    def came(self, result: seen.ProbeResult, now: float) -> list[Transition]:
+    def came(self, result: seen.ProbeResult, now: float) -> list[news.Transition]:
         """Take one result. One of a check that is not configured (any more) is dropped."""
         key = result.check
         watch = self._watches.get(key)
@@ -200,21 +167,29 @@ class Health:
             self._schedule.done(key, True, now, self._dice)
             return []
         before, measured, in_sight = watch.state, watch.measured, watch.in_sight
+        eased, reached = watch.load, watch.reached
         result = judge.warned(watch.profile, result)
         ok, reason = judge.judge(watch.profile, result)
         self._watches.take(watch, ok, reason, result, now)
         self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)
-        happened: list[Transition] = []
-        if before.status == "down" and watch.state.status == "up" and not self._guard.tripped:
+        happened: list[news.Transition] = []
+        back = before.status == "down" and watch.state.status == "up"
+        if back and not self._guard.tripped and not self._excused(key):
             happened += self._returned(key, watch, now)
         if watch.measured != measured:
             happened += self._moved(key, measured, now)
+        elif watch.reached != reached and watch.measured == "down":
+            told = self._of_source(key)
+            happened += [*told, *self._settle({key.endpoint}.union(*(one.endpoints for one in told)), now)]
         elif watch.in_sight != in_sight:
             happened += self._settle({key.endpoint}, now)
         if hysteresis.hurried(before) != hysteresis.hurried(watch.state):
-            happened.append(self._doubt(key, watch))
+            happened.append(news.doubt(watch, self._standings.dependants(key.endpoint)))
         if before.stale != watch.state.stale:
-            happened.append(self._stale(key, watch))
+            happened.append(news.stale(watch))
+        happened += self._counted(key, result, now)
+        if watch.load.factor != eased.factor:
+            happened.append(news.eased(watch, eased))
         if self._warm_up.heard(key):
             happened.append(self._warmed("every check was judged"))
         return happened
@@ -234,18 +209,9 @@ class Health:
         """Return what is needed to suppose other orders than those in force."""
         return suppose.Told(self._standings, self._orders.laid, self._held_until_s, self._seen)
 
-    def endpoint_state(self, endpoint: str, family: model.Family) -> EndpointState:
+    def endpoint_state(self, endpoint: str, family: model.Family) -> news.EndpointState:
         """Return what an endpoint is as a whole, over all pools and names, and why."""
-        mine = list(self._standings.of(endpoint, family))
-        state, since_s = self._shown[endpoint, family]
-        odd = next((one for one in mine if one.status == "down"), None)
-        telling = odd or next((one for one in mine if one.status == state), None)
-        why = verdict.explain(telling, [self._seen(key) for key in telling.votes]) if telling else ""
-        if odd is not None and state != "down":
-            names = dict.fromkeys(key.name or key.profile for key in odd.votes if self._status(key) == "down")
-            why = f"{state}, but not for {', '.join(names)}: {why}"
-        stale = any(self._watches[key].state.stale for one in mine for key in one.votes)
-        return EndpointState(state, since_s, why, stale, self._orders.of(endpoint).text)
+        return self._whole.state(endpoint, family, self._orders.of(endpoint).text)
 
     def judged(self, now: float) -> bool:
         """Say whether the warm-up is over: everything was looked at once, or its time has run out (A1)."""
@@ -255,6 +221,11 @@ class Health:
     def guard_tripped(self) -> bool:
         """Whether this node distrusts its own eyes at present (A9)."""
         return self._guard.tripped
+
+    @property
+    def dead_sources(self) -> frozenset[str]:
+        """The steered names whose stream is dead on every node that carries it (A12)."""
+        return self._sources.names()
 
     def in_force(self, now: float) -> tuple[seen.Override, ...]:
         """Return the orders that have neither run out nor been released."""
@@ -275,7 +246,7 @@ class Health:
     # --- statuses -------------------------------------------------------------------------------------------------
 
     def _alive(self, endpoint: str) -> bool:
-        return self._standings.alive(endpoint, lambda key: self._watches[key].in_sight)
+        return self._standings.alive(endpoint, lambda key: self._watches[key].in_sight, self._excused)
 
     def _status(self, key: model.CheckKey) -> model.Status:
         """Return the status that counts: the guard's where it holds one (A9), else what is measured."""
@@ -283,14 +254,21 @@ class Health:
 
     def _seen(self, key: model.CheckKey) -> watches.Seen:
         watch = self._watches[key]
-        return watches.Seen(key, watch.state, watch.profile, self._status(key), key in self._guard.held)
+        return watches.Seen(key, watch.state, watch.profile, self._status(key), key in self._guard.held, watch.load)
+
+    def _reached(self, key: model.CheckKey) -> bool:
+        return self._watches[key].reached
+
+    def _refresh(self, endpoints: Iterable[str], now: float, *, quiet: bool) -> standings.Changed:
+        forced = self._orders.forced()
+        return self._standings.refresh(endpoints, self._status, self._excused, forced, now, quiet=quiet)
 
     def _held_until_s(self, standing: standings.Standing) -> float:
         return max((self._watches[key].state.held_until_s for key in standing.votes), default=0.0)
 
     # --- inside: what follows from a change -----------------------------------------------------------------------
 
-    def _moved(self, key: model.CheckKey, before: model.Status, now: float) -> list[Transition]:
+    def _moved(self, key: model.CheckKey, before: model.Status, now: float) -> list[news.Transition]:
         """Follow a check whose measured status is another now."""
         watch = self._watches[key]
         after = watch.measured
@@ -300,44 +278,67 @@ class Health:
         else:
             self._guard.rose(key)
         first_bad_s = watch.state.first_bad_s if after == "down" else 0.0
-        touched = {key.endpoint, *self._standings.companions(key, self._status)}
-        happened = self._settle(touched, now, first_bad_s)
+        told = self._of_source(key)
+        touched = {key.endpoint, *self._standings.streams.companions(key, self._status)}
+        happened = told + self._settle(touched.union(*(one.endpoints for one in told)), now, first_bad_s)
         if any(one.kind == "endpoint" and one.subject == key.endpoint for one in happened):
             return happened
-        happened = [one for one in happened if one != _quietly(key.endpoint)]  # the check itself says it better
+        happened = [one for one in happened if one != news.quietly(key.endpoint)]  # the check itself says it better
         votes, why = frozenset({key.endpoint}), watch.state.reason or after
         if watch.profile.observe:
             votes, first_bad_s = frozenset(), 0.0
-        return [*happened, Transition("check", str(key), key.family, before, after, why, votes, first_bad_s, key.name)]
+        return [
+            *happened,
+            news.Transition("check", str(key), key.family, before, after, why, votes, first_bad_s, key.name),
+        ]
 
-    def _settle(self, endpoints: Iterable[str], now: float, first_bad_s: float = 0.0) -> list[Transition]:
+    def _of_source(self, key: model.CheckKey) -> list[news.Transition]:
+        """Return word of the source of this check's stream, when it has just died on all nodes, or lives again."""
+        carriers = self._standings.streams.carriers(key)
+        if not carriers or not self._sources.look(carriers, self._status, self._reached):
+            return []
+        touched = frozenset(one.endpoint for one in carriers)
+        return [news.source(self._watches[key], touched, key in self._sources)]
+
+    def _excused(self, key: model.CheckKey) -> bool:
+        """Say whether a check's stream is dead at its source, and this node itself answers."""
+        return key in self._sources and self._reached(key)
+
+    def _counted(self, key: model.CheckKey, result: seen.ProbeResult, now: float) -> list[news.Transition]:
+        """Follow the number of publishers that a check has counted."""
+        measure = self._watches[key].profile.publishers
+        publishers = result.measures.get(measure)
+        if isinstance(publishers, int | float):
+            self._idle.counted(key, publishers, now)
+        return self._give_back(key, now) if measure else []
+
+    def _give_back(self, key: model.CheckKey, now: float) -> list[news.Transition]:
+        """Release members that only waited for the publishers of this endpoint to go (`failback: when_idle`)."""
+        happened = []
+        for pool, member in self._idle.waiting(key.endpoint):
+            for standing in self._standings.of(member):
+                if verdict.waits_for_idle(standing, pool, now) and self._idle.over(pool, standing, self._status):
+                    standing.released_s = now
+                    self._look_again(member, now)
+                    happened.append(news.given_back(member, standing.ballot.family))
+        return happened
+
+    def _settle(self, endpoints: Iterable[str], now: float, first_bad_s: float = 0.0) -> list[news.Transition]:
         """Judge endpoints anew, the guard first, and return what changed."""
         happened = self._weigh(endpoints, now)
         tripped = any(one.after == "tripped" for one in happened)
         # The guard changes many checks at once, and with them which streams are down everywhere: a whole sweep.
         touched = self._guard.checked.union(endpoints) if happened else endpoints
-        changed = self._standings.refresh(touched, self._status, self._orders.forced(), now, quiet=tripped)
+        if happened:
+            self._sources.look_at_all(self._standings.streams.all(), self._status, self._reached)
+        changed = self._refresh(touched, now, quiet=tripped)
         for endpoint in changed.returned:
             self._look_again(endpoint, now)
         for endpoint in sorted(changed.endpoints):
-            happened += self._show(endpoint, now, first_bad_s) or [_quietly(endpoint)]
+            happened += self._whole.changed(endpoint, now, first_bad_s) or [news.quietly(endpoint)]
         return happened
 
-    def _show(self, endpoint: str, now: float, first_bad_s: float) -> list[Transition]:
-        """Return what people hear of an endpoint whose standing changed."""
-        happened = []
-        for family in self._snapshot.endpoints[endpoint].families():
-            before, after = self._shown[endpoint, family][0], self._standings.overall(endpoint, family)
-            if before != after:
-                self._shown[endpoint, family] = after, now
-                why = self.endpoint_state(endpoint, family).reason
-                fell_s = first_bad_s if after == "down" else 0.0
-                happened.append(
-                    Transition("endpoint", endpoint, family, before, after, why, frozenset({endpoint}), fell_s)
-                )
-        return happened
-
-    def _weigh(self, endpoints: Iterable[str], now: float) -> list[Transition]:
+    def _weigh(self, endpoints: Iterable[str], now: float) -> list[news.Transition]:
         """Let the guard see how many endpoints are alive, and say when it trips or starts to settle."""
         least, tripped = self._snapshot.guard_min_alive, self._guard.tripped
         if least is None and not tripped:
@@ -354,18 +355,18 @@ class Health:
         why = f"{share} endpoints alive, under {least:.0%}: the verdicts from before the fall are held"
         return [self._guard_says("clear", "tripped", why, self._guard.held)]
 
-    def _trust(self, now: float) -> list[Transition]:
+    def _trust(self, now: float) -> list[news.Transition]:
         """End the guard: enough endpoints have been back for long enough."""
         held = tuple(self._guard.held)
         self._guard.release()
         said = self._guard_says("tripped", "clear", "enough endpoints are alive again: what is measured counts", held)
         return [said, *self._settle(said.endpoints, now)]
 
-    def _guard_says(self, before: str, after: str, why: str, held: Iterable[model.CheckKey]) -> Transition:
+    def _guard_says(self, before: str, after: str, why: str, held: Iterable[model.CheckKey]) -> news.Transition:
         touched = frozenset(key.endpoint for key in held)
-        return Transition("guard", self.vantage, None, before, after, why, touched)
+        return news.Transition("guard", self.vantage, None, before, after, why, touched)
 
-    def _returned(self, key: model.CheckKey, watch: watches.Watch, now: float) -> list[Transition]:
+    def _returned(self, key: model.CheckKey, watch: watches.Watch, now: float) -> list[news.Transition]:
         """Count a return from down, and hold the check back when there were too many (A10)."""
         settings = self._snapshot.flap
         watch.state = flap.returned(watch.state, settings, now)
@@ -375,28 +376,14 @@ class Health:
         hold = units.show_seconds(watch.state.held_until_s - now)
         why = f"{len(watch.state.returns)} returns within {units.show_seconds(settings.window_s)}: held back for {hold}"
         touched = frozenset({key.endpoint})
-        return [Transition("flap", key.endpoint, key.family, "flapping", "held", why, touched, name=key.name)]
+        return [news.Transition("flap", key.endpoint, key.family, "flapping", "held", why, touched, name=key.name)]
 
-    def _doubt(self, key: model.CheckKey, watch: watches.Watch) -> Transition:
-        """Return word of a doubt that came or went: the TTL follows it (D1), also of those that depend on it."""
-        if watch.profile.observe:
-            return Transition("step", key.endpoint, key.family, "", "", "", frozenset())
-        dependants = self._standings.dependants(key.endpoint)
-        touched = frozenset({key.endpoint, *dependants})
-        return Transition("step", key.endpoint, key.family, "", "", "", touched, name="" if dependants else key.name)
-
-    def _stale(self, key: model.CheckKey, watch: watches.Watch) -> Transition:
-        words = ("fresh", "stale") if watch.state.stale else ("stale", "fresh")
-        why = f"{key.profile}: {watch.state.reason}" if watch.state.stale else f"{key.profile} is probed again"
-        touched = frozenset[str]() if watch.profile.observe else frozenset({key.endpoint})
-        return Transition("stale", key.endpoint, key.family, *words, why, touched, name=key.name)
-
-    def _silent(self, key: model.CheckKey, now: float) -> list[Transition]:
+    def _silent(self, key: model.CheckKey, now: float) -> list[news.Transition]:
         """Take note that a check's news is too old; `on_stale` decides (A7)."""
         watch = self._watches[key]
         before, was_stale = watch.measured, watch.state.stale
         watches.expire(watch, now)
-        happened = [] if was_stale else [self._stale(key, watch)]
+        happened = [] if was_stale else [news.stale(watch)]
         if watch.measured != before:
             happened += self._moved(key, before, now)
         return happened
@@ -414,7 +401,7 @@ class Health:
         if at < math.inf:
             self._looks.set(endpoint, at)
 
-    def _later(self, happened: list[Transition], now: float) -> None:
+    def _later(self, happened: list[news.Transition], now: float) -> None:
         """Keep transitions for the next `wake`, which is due at once."""
         if happened:
             self._pending, self._pending_s = self._pending + happened, now
@@ -431,16 +418,11 @@ class Health:
         elif self._warm_up.keep(unknown.keys()):
             self._later([self._warmed("nothing is left to judge")], now)
 
-    def _warmed(self, why: str) -> Transition:
+    def _warmed(self, why: str) -> news.Transition:
         self._warm_up.end()
-        return Transition(
+        return news.Transition(
             "judged", self.vantage, None, "warming up", "judged", why, frozenset(self._snapshot.endpoints)
         )
 
     def _is_passive(self, check: model.Check) -> bool:
         return check.profile.kind in self._passive
-
-
-def _quietly(endpoint: str) -> Transition:
-    """Return word of a verdict that may differ, which nobody needs to hear."""
-    return Transition("step", endpoint, None, "", "", "", frozenset({endpoint}))

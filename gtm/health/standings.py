@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from gtm import model
 from gtm.health import ballot, depends, streams
 
+Excused = Callable[[model.CheckKey], bool]
 _NO_POOL = model.Pool("", ())
 
 
@@ -19,7 +20,8 @@ class Standing:
     """`own` is what the ballot and the node's streams say, `status` the same with dependencies laid on top.
 
     `votes` are the ballot's checks, `sources` those of what the endpoint depends on. `node` says why the node as a
-    whole has failed, `cause` names that or the dependency; empty when neither is to blame. `returned_s` is when it
+    whole has failed, `cause` names that or the dependency; empty when neither is to blame. `sourceless`: it is down for
+    nothing but streams whose source is dead. `returned_s` is when it
     last came back from down (0: never), `released_s` when an operator last lifted what held it back.
     """
 
@@ -30,6 +32,7 @@ class Standing:
     status: model.Status = "unknown"
     node: str = ""
     cause: str = ""
+    sourceless: bool = False
     since_s: float = 0.0
     returned_s: float = 0.0
     released_s: float = 0.0
@@ -48,7 +51,7 @@ class Standings:
 
     def __init__(self, snapshot: model.Snapshot) -> None:
         self._snapshot = snapshot
-        self._streams = streams.Streams(snapshot.checks)
+        self.streams = streams.Streams(snapshot.checks)
         self._depends = depends.Dependencies(snapshot)
         self._by_ballot: dict[ballot.Ballot, Standing] = {}
         self._of: dict[str, list[Standing]] = {}
@@ -73,6 +76,8 @@ class Standings:
 
     def find(self, pool: model.Pool, endpoint: str, family: model.Family, policy: model.Policy | None) -> Standing:
         """Return an endpoint's standing in a pool for the names of a policy, all three of this configuration."""
+        if policy is not None and pool.name == policy.source_down:
+            policy = None  # a slate does not carry the stream whose check the name has
         laid = None if policy is None else (policy.name, policy.check)
         place = (pool.name, endpoint, family, laid)
         found = self._found.get(place)
@@ -82,20 +87,20 @@ class Standings:
         return found
 
     def overall(self, endpoint: str, family: model.Family) -> model.Status:
-        """Return the best of an endpoint's standings: it is down when it is down for everybody."""
-        return _best(one.status for one in self.of(endpoint, family))
+        """Return the best of an endpoint's standings: it is down when it is down for everybody.
 
-    def alive(self, endpoint: str, status_of: streams.StatusOf) -> bool:
+        For streams whose source is dead it is not: the node is well.
+        """
+        return _best("up" if one.sourceless and not one.cause else one.status for one in self.of(endpoint, family))
+
+    def alive(self, endpoint: str, status_of: streams.StatusOf, excused: Excused) -> bool:
         """Say whether an endpoint has a family that is not down by its own checks, as `status_of` tells them."""
-        return any(own != "down" for _, own, _ in self._judge(self.of(endpoint), status_of, {}))
+        judged = self._judge(self.of(endpoint), status_of, excused, {})
+        return any(own != "down" or _sourceless(standing, status_of, excused) for standing, own, _ in judged)
 
     def dependants(self, endpoint: str) -> set[str]:
         """Return the endpoints that this one can take down."""
         return self._depends.dependants(endpoint)
-
-    def companions(self, key: model.CheckKey, status_of: streams.StatusOf) -> Iterable[str]:
-        """Yield the endpoints that a change of this check may touch beside its own (A12)."""
-        return self._streams.companions(key, status_of)
 
     def release(self, endpoint: str, now: float) -> None:
         """Lift what holds an endpoint back after its last return (B11)."""
@@ -116,6 +121,7 @@ class Standings:
         self,
         endpoints: Iterable[str],
         status_of: streams.StatusOf,
+        excused: Excused,
         forced: Mapping[str, bool],
         now: float,
         *,
@@ -123,17 +129,22 @@ class Standings:
     ) -> Changed:
         """Judge the standings of `endpoints` anew, and of those that depend on them where that matters.
 
-        `forced` says of endpoints under an order whether they are to count as up or down for those that depend on
-        them. `quiet` lets nothing count as a return: nobody was really away.
+        `excused` says of checks that their stream's source is to blame. `forced` says of endpoints under an order
+        whether they are to count as up or down for those that depend on them. `quiet` lets nothing count as a return:
+        nobody was really away.
         """
         todo = set(endpoints)
         lost: dict[streams.Stream, bool] = {}
+        changed = Changed()
         for endpoint in tuple(todo):
-            for standing, own, node in self._judge(self._of.get(endpoint, ()), status_of, lost):
+            for standing, own, node in self._judge(self._of.get(endpoint, ()), status_of, excused, lost):
                 standing.own, standing.node = own, node
+                sourceless = own == "down" and not node and _sourceless(standing, status_of, excused)
+                if sourceless != standing.sourceless:
+                    standing.sourceless = sourceless
+                    changed.endpoints.add(endpoint)
             if self._died_or_rose(endpoint, forced):
                 todo |= self._depends.dependants(endpoint)
-        changed = Changed()
         for endpoint in todo:
             cause = self._depends.cause(endpoint, self._dead.__contains__)
             for standing in self._of.get(endpoint, ()):
@@ -157,7 +168,8 @@ class Standings:
     def _is_dead(self, endpoint: str, forced: Mapping[str, bool]) -> bool:
         families = {one.ballot.family for one in self.of(endpoint)}
         dead = bool(families) and all(
-            _best(one.own for one in self.of(endpoint, family)) == "down" for family in families
+            _best("up" if one.sourceless else one.own for one in self.of(endpoint, family)) == "down"
+            for family in families
         )
         return not forced.get(endpoint, not dead)
 
@@ -169,7 +181,11 @@ class Standings:
         return True
 
     def _judge(
-        self, mine: Iterable[Standing], status_of: streams.StatusOf, lost: dict[streams.Stream, bool]
+        self,
+        mine: Iterable[Standing],
+        status_of: streams.StatusOf,
+        excused: Excused,
+        lost: dict[streams.Stream, bool],
     ) -> Iterator[tuple[Standing, model.Status, str]]:
         """Yield an endpoint's standings, each with what is to be said of it and why the node itself failed."""
         failed: dict[model.Family, str] = {}
@@ -177,7 +193,7 @@ class Standings:
             one = standing.ballot
             own = ballot.outcome(one, status_of)
             if own != "down" and one.family not in failed:
-                failed[one.family] = self._streams.failed(one.endpoint, one.family, status_of, lost)
+                failed[one.family] = self.streams.failed(one.endpoint, one.family, status_of, excused, lost)
             why = failed[one.family] if own != "down" else ""
             yield standing, "down" if why else own, why
 
@@ -221,6 +237,11 @@ def _all_ballots(snapshot: model.Snapshot) -> Iterable[ballot.Ballot]:
             for family in endpoint.families():
                 found[ballot.make(snapshot, _NO_POOL, endpoint.name, family, None)] = None
     return found
+
+
+def _sourceless(standing: Standing, status_of: streams.StatusOf, excused: Excused) -> bool:
+    """Say whether a standing would be up if the streams whose source is dead were there."""
+    return ballot.outcome(standing.ballot, lambda key: "up" if excused(key) else status_of(key)) == "up"
 
 
 def _best(statuses: Iterable[model.Status]) -> model.Status:

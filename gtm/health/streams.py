@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gtm import model
 
@@ -28,16 +28,24 @@ class Streams:
             self._on_node.setdefault(node, []).append(key)
             self._of_stream.setdefault((key.profile, key.name, key.family), []).append(key)
 
-    def failed(self, endpoint: str, family: model.Family, status_of: StatusOf, lost: dict[Stream, bool]) -> str:
+    def failed(
+        self,
+        endpoint: str,
+        family: model.Family,
+        status_of: StatusOf,
+        excused: Callable[[model.CheckKey], bool],
+        lost: dict[Stream, bool],
+    ) -> str:
         """Return why the node as a whole has failed (`3 of 5 streams failed on this node`), or nothing.
 
         More than half of at least three streams must be down. A stream that is down on every node that carries it
         has lost its source and says nothing about one of them (channels go off the air), unless nothing at all
-        works on this node. `lost` remembers which streams those are, for one sweep over many nodes.
+        works on this node; and even then where `excused` says that this node answers, so that it is not to blame.
+        `lost` remembers which streams those are, for one sweep over many nodes.
         """
         for profile in self._profiles.get((endpoint, family), ()):
             keys = self._on_node[profile, endpoint, family]
-            down = [key for key in keys if status_of(key) == "down"]
+            down = [key for key in keys if status_of(key) == "down" and not excused(key)]
             if len(keys) < MIN_STREAMS or 2 * len(down) <= len(keys):
                 continue
             blamed = sum(not self._lost(key, status_of, lost) for key in down)
@@ -50,9 +58,17 @@ class Streams:
 
         It may when this check decides whether the stream is down everywhere.
         """
-        carriers = self._of_stream.get((key.profile, key.name, key.family), ()) if key.name else ()
+        carriers = self.carriers(key)
         if len(carriers) > 1 and all(status_of(other) == "down" for other in carriers if other != key):
             yield from (other.endpoint for other in carriers if other != key)
+
+    def carriers(self, key: model.CheckKey) -> Sequence[model.CheckKey]:
+        """Return the checks of the same stream on every node that carries it; nothing for a check that has no name."""
+        return self._of_stream.get((key.profile, key.name, key.family), ()) if key.name else ()
+
+    def all(self) -> Iterable[Sequence[model.CheckKey]]:
+        """Yield the carriers of every stream."""
+        yield from self._of_stream.values()
 
     def _lost(self, key: model.CheckKey, status_of: StatusOf, lost: dict[Stream, bool]) -> bool:
         stream = (key.profile, key.name, key.family)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gtm import model, seen, units
 from gtm.health import hysteresis, orders, schedule, standings, watches
+from gtm.health import load as loads
 
 SLOW_STEPS = 10  # from a tenth to the whole in tenths: fine enough for caches to warm, few enough swaps
 NEVER_S = 3600.0  # steps of what no probe can change: longer than any TTL bound in use
@@ -23,6 +24,12 @@ def usable_from_s(standing: standings.Standing, pool: model.Pool, held_until_s: 
     if standing.released_s >= standing.returned_s:
         from_s = min(from_s, standing.released_s)
     return max(from_s, held_until_s)
+
+
+def waits_for_idle(standing: standings.Standing, pool: model.Pool, now: float) -> bool:
+    """Say whether a member is up and held back until its stand-ins are idle (`failback: when_idle`)."""
+    back = standing.status == "up" and standing.released_s < standing.returned_s
+    return pool.when_idle and back and now < standing.returned_s + pool.failback_s
 
 
 def slow_start(standing: standings.Standing, pool: model.Pool, from_s: float, now: float) -> float:
@@ -87,6 +94,9 @@ def make(
     why = ordered.why or explain(standing, votes)
     if waits and free:
         why = hold(held_until_s, from_s, pool)
+    load = min((one.load for one in votes), key=lambda one: one.factor, default=loads.IDLE)
+    if load.level and status == "up" and not ordered.why:
+        why += f", overloaded ({load.why}): {load.text}"
     return seen.Verdict(
         endpoint=standing.ballot.endpoint,
         family=standing.ballot.family,
@@ -101,6 +111,8 @@ def make(
         since_s=standing.since_s,
         order=ordered.text,
         why=why,
+        load_factor=1.0 if ordered.forced_up else load.factor,
+        source_down=standing.sourceless and not standing.cause and not ordered.barred,
     )
 
 
@@ -108,6 +120,8 @@ def hold(held_until_s: float, from_s: float, pool: model.Pool) -> str:
     """Return why a member that is up waits."""
     if from_s == held_until_s:
         return "up, held back for flapping"
+    if pool.when_idle:
+        return "up, held back until nobody publishes to its stand-in"
     return f"up, held back by failback {units.show_seconds(pool.failback_s)}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gtm import model, seen
-from gtm.health import alarms, hysteresis
+from gtm.health import alarms, hysteresis, load
 
 REMEMBERED_S = 300.0  # semantics A1: what is older than five minutes is not known any more
 STALE_INTERVALS = 10  # semantics A7
@@ -18,7 +18,8 @@ class Watch:
 
     `cut_offs` are the probes in a row that had no way to the endpoint's network.
 
-    `ignore_next` says that a probe of what the check was before a reload is still out.
+    `ignore_next` says that a probe of what the check was before a reload is still out. `load` is how far the weight
+    has been eased, `reached` whether the server itself answered the last probe.
     """
 
     check: model.Check
@@ -27,6 +28,8 @@ class Watch:
     expired: bool = False
     ignore_next: bool = False
     cut_offs: int = 0
+    load: load.Load = load.IDLE
+    reached: bool = False
 
     @property
     def profile(self) -> model.Profile:
@@ -55,6 +58,7 @@ class Seen:
     profile: model.Profile
     status: model.Status
     guarded: bool = False
+    load: load.Load = load.IDLE
 
 
 class Watches:
@@ -102,6 +106,8 @@ class Watches:
         watch.cut_offs = watch.cut_offs + 1 if result.cut_off else 0
         if ok is None:
             return
+        watch.load = load.step(watch.load, ok, watch.profile, result)
+        watch.reached = result.reached
         watch.expired = False
         watch.limit_s = now + (result.valid_for_s or STALE_INTERVALS * watch.profile.every_s)
         # An alarm that rings too early is set anew by `silent`: cheaper than a heap that grows with every result.

@@ -114,6 +114,7 @@ class Visit:
                 method, self._url(path), headers=headers, data=body.encode() or None, allow_redirects=False
             ) as answer:
                 headed_s = trial.monotonic()
+                trial.reached = True
                 first_byte_s = headed_s - max(started_s, self._connector.dialled_s)
                 trial.measures.setdefault(TIME_FIRST_BYTE.name, first_byte_s)
                 self._take_cmsd(answer.headers)

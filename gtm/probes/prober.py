@@ -81,7 +81,8 @@ def blame(error: OSError) -> errors.GtmError:
 class Trial:
     """One probe under way. `awaiting` names what a deadline would find missing (`no connection within 2s`).
 
-    `overloaded` is for an endpoint that lives and says that it has too much to do (`seen.ProbeResult`).
+    `overloaded` is for an endpoint that lives and says that it has too much to do, `reached` for one whose server has
+    answered at all (`seen.ProbeResult`).
     """
 
     check: model.Check
@@ -93,6 +94,7 @@ class Trial:
     measures: dict[str, model.Value] = field(default_factory=dict)
     awaiting: str = "answer"
     overloaded: str = ""
+    reached: bool = False
 
     def option(self, name: str) -> model.OptionValue:
         """Return a setting, or the kind's default."""
@@ -138,9 +140,10 @@ class Trial:
         return (self.check.host or self.check.address).rstrip(".")
 
     def asked(self) -> set[str]:
-        """Return the measures that the profile's conditions mention."""
+        """Return the measures that the profile mentions: in conditions, as a watermark, as a count of publishers."""
         profile = self.check.profile
-        return {name for line in (*profile.expect, *profile.warn) for name in (line.measure, line.other) if name}
+        named = {name for line in (*profile.expect, *profile.warn) for name in (line.measure, line.other)}
+        return (named | {profile.publishers, profile.load.measure if profile.load else ""}) - {""}
 
     def left_s(self) -> float:
         """Return the seconds until the deadline, never below zero."""
@@ -202,4 +205,5 @@ class Prober:
             measures=trial.measures,
             cut_off=cut_off,
             overloaded=trial.overloaded,
+            reached=ok is True or trial.reached,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gtm import model, seen
 from gtm.steer import ring
 
 Judge = Callable[[model.Pool, str, model.Family], seen.Verdict]
+LEAST_SHARE = 0.125  # of its weight, for a full member without whom the pool would fail
 BALANCES_BY_WEIGHT = {"weighted", "sticky", "nearest"}
 
 
@@ -67,6 +68,11 @@ class Roster:
         tier = min((person.member.tier for person in best), default=0)
         best = [person for person in best if person.member.tier == tier]
         return [person for person in best if person.weight > 0] or best
+
+    def without_stream(self) -> Roster:
+        """Return those who only lack a stream whose source is dead (A12), as if they had it."""
+        left = (replace(person, known=True, unsure=False) for person in self.people if person.verdict.source_down)
+        return replace(self, people=tuple(left))
 
     def turns(self, held: bool) -> list[Person]:
         """Return those whose change could change what is served from this usable pool (D1)."""
@@ -131,7 +137,25 @@ def read(
                 unsure=unknown and not verdict.barred,
             )
         )
-    return Roster(pool, tuple(people))
+    return Roster(pool, tuple(_eased(pool, people)))
+
+
+def _eased(pool: model.Pool, people: Sequence[Person]) -> Iterator[Person]:
+    """Yield people with their load laid over their weights, tier by tier.
+
+    Where everybody is overloaded nobody is: there is no better place. And easing makes nobody a standby who is needed
+    for `min_up`.
+    """
+    for tier in dict.fromkeys(person.member.tier for person in people):
+        here = [person for person in people if person.member.tier == tier]
+        working = [person for person in here if person.known and person.weight > 0]
+        if all(person.verdict.load_factor < 1 for person in working):
+            yield from here
+            continue
+        taking = sum(person.verdict.load_factor > 0 for person in working)
+        least = 0.0 if taking >= max(pool.min_up, _ceil(pool.min_up_share * len(working))) else LEAST_SHARE
+        for person in here:
+            yield replace(person, weight=person.weight * max(person.verdict.load_factor, least))
 
 
 def seats(people: Sequence[Person], equal: bool = False) -> tuple[ring.Seat, ...]:

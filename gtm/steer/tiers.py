@@ -97,7 +97,7 @@ def _walk(case: _Case, family: model.Family) -> _Found:
                 return _Found("degraded", one.pool.name, tried, tuple(one.serving(held)), watched=watched)
     if any(one.up(held=True) for one in other):
         return _nodata(case, family, mine, other)
-    return _last_resort(case, family, mine, tried)
+    return _source_down(case, family, mine, tried) or _last_resort(case, family, mine, tried)
 
 
 def _nodata(case: _Case, family: model.Family, mine: Sequence[roster.Roster], other: Sequence[roster.Roster]) -> _Found:
@@ -117,6 +117,36 @@ def _nodata(case: _Case, family: model.Family, mine: Sequence[roster.Roster], ot
     note = f"all {family} members down, {OTHER[family]} lives" if has_some else f"no {family} address"
     tried = tuple(one.tried(held=True, usable=False) for one in mine) if has_some else ()
     return _Found(there.rung, there.pool, tried, watched=watched, note=note)
+
+
+def _source_down(
+    case: _Case, family: model.Family, mine: Sequence[roster.Roster], tried: tuple[seen.Tried, ...]
+) -> _Found | None:
+    """Answer a name whose stream is dead on all nodes, which are well (A12); None when that is not so.
+
+    The answers are kept, as if the stream were on air, or come from the pool that was named for this. An operator who
+    wrote what to do when all are down, and nothing of a dead source, gets that.
+    """
+    wanted, kept = case.policy.source_down, case.policy.when_all_down.kind == "serve-all"
+    without = [one.without_stream() for one in mine]
+    if not any(one.people for one in without) or not (wanted or kept):
+        return None
+    found = _Found("degraded", "", tried, watched=tuple(_everybody(mine)))
+    if wanted not in {"", model.KEEP}:
+        slate = roster.read(case.pools[wanted], family, case.endpoints, case.verdict, case.judged)
+        if slate.usable(held=True):
+            return replace(
+                found,
+                rung="fallback",
+                pool=wanted,
+                tried=(*tried, slate.tried(held=True, usable=True)),
+                serving=tuple(slate.serving(held=True)),
+                watched=(*found.watched, *slate.people),
+                note=f"source down; pool {wanted}",
+            )
+    one = next(one for one in without if one.people)
+    note = f"source down; answers of {one.pool.name} kept"
+    return replace(found, pool=one.pool.name, serving=tuple(one.serving(held=True)), note=note)
 
 
 def _last_resort(

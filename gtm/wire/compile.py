@@ -135,7 +135,7 @@ def _network(text: str) -> tuple[int, int, int]:
 
 def _steering(steering: table.Steering, policy: model.Policy, snapshot: model.Snapshot) -> table.Steering:
     """Add what only the configuration knows: how sticky it can get, and which families it can never answer."""
-    pools = [snapshot.pools[name] for rule in policy.rules for name in rule.pools]
+    pools = [snapshot.pools[name] for name in policy.pools]
     masks = [pool.sticky for pool in pools if pool.balance == "sticky"]
     families: set[model.Family] = {
         family for pool in pools for member in pool.members for family in snapshot.endpoints[member.endpoint].families()

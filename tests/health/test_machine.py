@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gtm import model, seen
-from gtm.health import engine
+from gtm.health import news
 from tests.health import world
 
 ROUTER = model.Endpoint("router", ipv4="192.0.2.200", check=world.expr("tcp"))
@@ -127,7 +127,7 @@ class Machine(RuleBasedStateMachine):
                         )  # fmt: skip
         return found
 
-    def _all_touched(self, before: dict[Any, Any], happened: list[engine.Transition]) -> None:
+    def _all_touched(self, before: dict[Any, Any], happened: list[news.Transition]) -> None:
         """Whoever steers differently now was named by some transition, with the right name."""
         after = self._decided()
         for at, was in before.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gtm import model, seen
-from gtm.health import engine
+from gtm.health import engine, news
 
 START_S = 1000.0  # the monotonic clock begins anywhere but at 0
 WALL_S = 1_700_000_000.0  # wall clock minus monotonic clock
@@ -100,7 +100,7 @@ class Run:
         self.now = START_S
         self.answers: dict[str, Answer] = {}
         self.dice = dice or random.Random(1).random
-        self.log: list[tuple[float, engine.Transition]] = []
+        self.log: list[tuple[float, news.Transition]] = []
         self.probed: list[tuple[float, model.CheckKey]] = []
         self._under_way: list[tuple[float, int, model.CheckKey, Answer]] = []
         self.health.configure(self.snapshot, self.now, self.dice, remembered or {})
@@ -116,7 +116,7 @@ class Run:
     def order(self, *orders: seen.Override, released: tuple[str, ...] = ()) -> set[str]:
         return self.health.orders(orders, self.now, WALL_S, released)
 
-    def go(self, for_s: float) -> list[engine.Transition]:
+    def go(self, for_s: float) -> list[news.Transition]:
         """Let `for_s` seconds pass; return what people heard (no `step`)."""
         end, heard = self.now + for_s, []
         while True:
@@ -133,7 +133,7 @@ class Run:
         self.now = end
         return heard
 
-    def result(self, key: model.CheckKey, answer: Answer, **more: Any) -> list[engine.Transition]:
+    def result(self, key: model.CheckKey, answer: Answer, **more: Any) -> list[news.Transition]:
         if answer == "cut off":
             answer, more = None, {**more, "cut_off": True}
         ok = False if answer == "silent" else answer
@@ -163,7 +163,7 @@ class Run:
         took_s = check.profile.timeout_s if answer == "silent" else 0.0
         heapq.heappush(self._under_way, (self.now + took_s, len(self.probed), key, answer))
 
-    def _note(self, happened: list[engine.Transition]) -> list[engine.Transition]:
+    def _note(self, happened: list[news.Transition]) -> list[news.Transition]:
         self.log += [(self.now, one) for one in happened]
         return [one for one in happened if one.kind != "step"]
 

@@ -28,7 +28,8 @@ class World:
     """One node and its endpoints.
 
     `sick[endpoint]`, or of (endpoint, name) or (endpoint, family), is why a probe fails; `blind` are endpoints whose
-    probes cannot run.
+    probes cannot run. `dead[(endpoint, name)]` is why a stream is not there on a node that answers; `busy[endpoint]` is
+    how an endpoint says that it has too much to do.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class World:
         self.now, self.took_s = 1000.0, took_s
         self.sick: dict[object, str] = {}
         self.blind: set[str] = set()
+        self.dead: dict[tuple[str, str], str] = {}
+        self.busy: dict[str, str] = {}
         self.log: list[events.Event] = []
         self.kept: dict[model.CheckKey, tuple[model.Status, float, str]] = {}  # as a store would hold it
         self.probed: list[tuple[float, str]] = []
@@ -122,7 +125,10 @@ class World:
         for who in (key.endpoint, (key.endpoint, key.name), (key.endpoint, key.family)):
             if who in self.sick:
                 return seen.ProbeResult(key, "ns1", at, False, self.sick[who])
-        return seen.ProbeResult(key, "ns1", at, True, "", 1.0, {"status": 200})
+        if (key.endpoint, key.name) in self.dead:
+            return seen.ProbeResult(key, "ns1", at, False, self.dead[key.endpoint, key.name], reached=True)
+        busy = self.busy.get(key.endpoint, "")
+        return seen.ProbeResult(key, "ns1", at, True, "", 1.0, {"status": 200}, overloaded=busy, reached=True)
 
     def message(
         self, name: str, rtype: str = "A", *, subnet: str = "", client: str = "192.0.2.53", transport: str = "udp"

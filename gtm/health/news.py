@@ -1,0 +1,94 @@
+"""What the health engine found in, the words in which it says so out: for the brain to act on and to announce."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gtm import model
+from gtm.health import load, watches
+
+Kind = Literal["endpoint", "check", "guard", "flap", "stale", "order", "judged", "load", "source", "idle", "step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Something changed. `endpoints` are those whose verdicts may differ now.
+
+    `endpoint`: an endpoint and family as a whole; `check`: a single check without its endpoint (a stream, one of
+    several pools, one that only observes); `load`: an overloaded endpoint got another share of its weight; `source`: a
+    stream is dead everywhere, or lives again; `idle`: a member is given back because its stand-ins are idle; `step`:
+    nothing that people need to hear (doubt, slow start, the end of a hold), with `before == after`. `name` is the
+    steered name when only that name is touched. `first_bad_s` is when the fall began, 0 when nothing fell. `subject`
+    is an endpoint's name, for `check` the check, for `order` the order's target, for `source` the steered name.
+    """
+
+    kind: Kind
+    subject: str
+    family: model.Family | None
+    before: str
+    after: str
+    reason: str
+    endpoints: frozenset[str]
+    first_bad_s: float = 0.0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """An endpoint and family as a whole, for people: down when it is down for every pool and name."""
+
+    state: model.Status
+    since_s: float
+    reason: str
+    stale: bool
+    order: str
+
+
+def quietly(endpoint: str) -> Transition:
+    """Return word of a verdict that may differ, which nobody needs to hear."""
+    return Transition("step", endpoint, None, "", "", "", frozenset({endpoint}))
+
+
+def doubt(watch: watches.Watch, dependants: set[str]) -> Transition:
+    """Return word of a doubt that came or went: the TTL follows it (D1), also of those that depend on it."""
+    key = watch.check.key
+    if watch.profile.observe:
+        return Transition("step", key.endpoint, key.family, "", "", "", frozenset())
+    touched = frozenset({key.endpoint, *dependants})
+    return Transition("step", key.endpoint, key.family, "", "", "", touched, name="" if dependants else key.name)
+
+
+def stale(watch: watches.Watch) -> Transition:
+    """Return word of a check that cannot be probed any more, or is again (A7)."""
+    key = watch.check.key
+    words = ("fresh", "stale") if watch.state.stale else ("stale", "fresh")
+    why = f"{key.profile}: {watch.state.reason}" if watch.state.stale else f"{key.profile} is probed again"
+    return Transition("stale", key.endpoint, key.family, *words, why, _votes(watch), name=key.name)
+
+
+def eased(watch: watches.Watch, before: load.Load) -> Transition:
+    """Return word of an endpoint that got another share of its weight because of its load."""
+    key, after = watch.check.key, watch.load
+    why = after.why if after.level > before.level else f"quiet again after: {after.why}"
+    subject = str(key) if key.name else key.endpoint
+    return Transition("load", subject, key.family, before.text, after.text, why, _votes(watch), name=key.name)
+
+
+def source(watch: watches.Watch, nodes: frozenset[str], dead: bool) -> Transition:
+    """Return word of a stream that is dead on all `nodes` that carry it, or of one that lives again (A12)."""
+    key = watch.check.key
+    words, why = ("source down", "on air"), "a node has it again"
+    if dead:
+        words, why = ("on air", "source down"), f"dead on all {len(nodes)} nodes: {watch.state.reason}"
+    return Transition("source", key.name, key.family, *words, why, nodes, name=key.name)
+
+
+def given_back(endpoint: str, family: model.Family) -> Transition:
+    """Return word of a member that waited for its stand-ins' publishers to go, and now has its part back (B11)."""
+    why = "nobody publishes to those that stood in for it"
+    return Transition("idle", endpoint, family, "held", "given back", why, frozenset({endpoint}))
+
+
+def _votes(watch: watches.Watch) -> frozenset[str]:
+    return frozenset() if watch.profile.observe else frozenset({watch.check.key.endpoint})

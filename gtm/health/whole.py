@@ -1,0 +1,57 @@
+"""Standings and checks in, what each endpoint is as a whole out: over all pools and names, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gtm import model
+from gtm.health import news, standings, verdict, watches
+
+
+class Whole:
+    """What each endpoint and family of one configuration was last said to be."""
+
+    def __init__(
+        self,
+        snapshot: model.Snapshot,
+        stand: standings.Standings,
+        seen_of: Callable[[model.CheckKey], watches.Seen],
+    ) -> None:
+        self._families = {endpoint.name: endpoint.families() for endpoint in snapshot.endpoints.values()}
+        self._standings, self._seen_of = stand, seen_of
+        self._said: dict[tuple[str, model.Family], tuple[model.Status, float]] = {}
+
+    def begin(self, before: Whole, now: float) -> None:
+        """Take what the endpoints are without a word; who is what it was before has been so since then."""
+        for endpoint, families in self._families.items():
+            for family in families:
+                here, state = (endpoint, family), self._standings.overall(endpoint, family)
+                old = before._said.get(here)
+                self._said[here] = old if old is not None and old[0] == state else (state, now)
+
+    def state(self, endpoint: str, family: model.Family, order: str) -> news.EndpointState:
+        """Return what an endpoint is, since when, and why; `order` is what was ordered of it."""
+        mine = list(self._standings.of(endpoint, family))
+        state, since_s = self._said[endpoint, family]
+        odd = next((one for one in mine if one.status == "down"), None)
+        telling = odd or next((one for one in mine if one.status == state), None)
+        votes = [self._seen_of(key) for key in telling.votes] if telling else []
+        why = verdict.explain(telling, votes) if telling else ""
+        if odd is not None and state != "down":
+            names = dict.fromkeys(one.key.name or one.key.profile for one in votes if one.status == "down")
+            why = f"{state}, but not for {', '.join(names)}: {why}"
+        stale = any(self._seen_of(key).state.stale for one in mine for key in one.votes)
+        return news.EndpointState(state, since_s, why, stale, order)
+
+    def changed(self, endpoint: str, now: float, first_bad_s: float) -> list[news.Transition]:
+        """Return what people are to hear of an endpoint whose standing changed."""
+        happened = []
+        for family in self._families[endpoint]:
+            before, after = self._said[endpoint, family][0], self._standings.overall(endpoint, family)
+            if before != after:
+                self._said[endpoint, family] = after, now
+                why = self.state(endpoint, family, "").reason
+                fell_s = first_bad_s if after == "down" else 0.0
+                touched = frozenset({endpoint})
+                happened.append(news.Transition("endpoint", endpoint, family, before, after, why, touched, fell_s))
+        return happened
