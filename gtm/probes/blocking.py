@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from gtm import model
-from gtm.probes import fetch, hls_tags, pages, playlist, prober
+from gtm.probes import fetch, hls_tags, playlist, prober
 
 OPTION = model.Option(
     "low_latency",
@@ -72,9 +72,3 @@ async def reload(trial: prober.Trial, visit: fetch.Visit, path: str, found: play
     # A cache that drops the query answers at once with what it has.
     trial.measures["part.blocks"] = news.edge > found.edge or news.ended or news.edge[0] < found.edge[0]
     return news
-
-
-def measure(trial: prober.Trial, known: pages.Known, found: playlist.Media) -> None:
-    """Measure the parts of a playlist that is followed part by part."""
-    trial.measures["part.target"] = found.part_target_s
-    trial.measures["part.age"] = known.moves.age_s(trial.monotonic())

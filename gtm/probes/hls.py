@@ -91,7 +91,7 @@ KIND = model.Kind(
 class Memory:
     """What one check remembers from look to look."""
 
-    known: pages.Known = field(default_factory=pages.Known)
+    known: pages.Known[playlist.Playlist] = field(default_factory=pages.Known)
     segment: segment.Last = field(default_factory=segment.Last)
     ladder: ladder.Memory = field(default_factory=ladder.Memory)
 
@@ -101,7 +101,7 @@ async def look(trial: prober.Trial) -> str:
     memory: Memory = trial.memory.setdefault("hls", Memory())
     async with fetch.visit(trial, again=True) as visit:
         path = "/" + trial.text("path").removeprefix("/")
-        sight = await pages.see(trial, visit, path, memory.known)
+        sight = await pages.see(trial, visit, path, memory.known, playlist.scan)
         if isinstance(sight.found, playlist.Media):
             found = await live.follow(trial, visit, sight, sight.found)
             live.measure(trial, found)

@@ -16,7 +16,7 @@ TURN_SHARE = 0.7  # of the time left: a rendition that hangs is bad, and the res
 class Memory:
     """What is remembered of a stream's renditions."""
 
-    known: dict[str, pages.Known] = field(default_factory=dict)
+    known: dict[str, pages.Known[playlist.Playlist]] = field(default_factory=dict)
     turns: renditions.Rotation = field(default_factory=renditions.Rotation)
     watched: segment.Last = field(default_factory=segment.Last)
     turning: segment.Last = field(default_factory=segment.Last)
@@ -102,7 +102,7 @@ class Ladder:
 
     async def _one(self, path: str, *, block: bool) -> live.Live:
         known = self._memory.known.setdefault(path, pages.Known())
-        sight = await pages.see(self._trial, self._visit, path, known)
+        sight = await pages.see(self._trial, self._visit, path, known, playlist.scan)
         if isinstance(sight.found, multivariant.Multivariant):
             raise prober.Failed("a variant is itself a multivariant playlist")
         seen = await live.follow(

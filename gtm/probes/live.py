@@ -16,7 +16,7 @@ class Live:
     """A stream as it was seen just now. `bandwidth` 0 means unknown; `why` says that it stands still."""
 
     found: playlist.Media
-    sight: pages.Sight
+    sight: pages.Sight[playlist.Playlist]
     patience_s: float
     bandwidth: int = 0
     why: str = ""
@@ -25,7 +25,7 @@ class Live:
 async def follow(
     trial: prober.Trial,
     visit: fetch.Visit,
-    sight: pages.Sight,
+    sight: pages.Sight[playlist.Playlist],
     found: playlist.Media,
     *,
     bandwidth: int = 0,
@@ -47,14 +47,14 @@ async def follow(
     return Live(found, sight, patience_s, bandwidth, why)
 
 
-def _see(trial: prober.Trial, sight: pages.Sight, found: playlist.Media) -> None:
+def _see(trial: prober.Trial, sight: pages.Sight[playlist.Playlist], found: playlist.Media) -> None:
     moves = sight.known.moves
     before = moves.edge
     since = before[0] if before is not None else found.edge[0]
     moves.see(
         found.edge,
         trial.monotonic(),
-        first_age_s=0.0 if before is not None else pages.first_age_s(sight, found, trial.wall()),
+        first_age_s=0.0 if before is not None else pages.first_age_s(sight.headers, found.ends_at, trial.wall()),
         grown_s=found.grown_s(since),
         breaks=sum(number >= since for number in found.breaks),
     )

@@ -1,20 +1,23 @@
-"""A path in, the playlist there out: asked for politely, with the validators of the last answer, and within bounds."""
+"""A path in, the playlist or manifest there out: asked for with the validators of the last answer, within bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from gtm.probes import dates, fetch, hls_tags, playlist, prober, progress
+from gtm.probes import dates, fetch, prober, progress
+
+Read = TypeVar("Read")
 
 
 @dataclass(slots=True)
-class Known:
-    """What is remembered of one playlist's address: its validators with what they stand for, and how it moves."""
+class Known(Generic[Read]):
+    """What is remembered of one address: the validators of what was there, what they stand for, and how it moves."""
 
     etag: str = ""
     modified: str = ""
-    found: playlist.Media | playlist.Multivariant | None = None
+    found: Read | None = None
     moves: progress.Progress = field(default_factory=progress.Progress)
 
     def validators(self) -> dict[str, str]:
@@ -27,21 +30,29 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """A playlist as it was seen just now. `status` is 200 where a 304 says that it still is."""
+class Sight(Generic[Read]):
+    """A playlist or manifest as it was seen just now. `status` is 200 where a 304 says that it still is."""
 
     path: str
-    found: playlist.Media | playlist.Multivariant
+    found: Read
     headers: Mapping[str, str]
-    known: Known
+    known: Known[Read]
     status: int
     first_byte_s: float
 
 
-async def see(trial: prober.Trial, visit: fetch.Visit, path: str, known: Known) -> Sight:
-    """Fetch and read a playlist. Raises `Failed` with its status, or with what is wrong with it."""
+async def see(
+    trial: prober.Trial,
+    visit: fetch.Visit,
+    path: str,
+    known: Known[Read],
+    read: Callable[[bytes], Read],
+    *,
+    what: str = "playlist",
+) -> Sight[Read]:
+    """Fetch and read a playlist. Raises `Failed` with its status, or with the `ValueError` of `read`."""
     headers = {**trial.headers(), **known.validators()}
-    page = await visit.get(path, trial.number("max_bytes"), headers=headers, what="playlist")
+    page = await visit.get(path, trial.number("max_bytes"), headers=headers, what=what)
     if page.status == 304 and known.found is not None:
         trial.measures["status"] = 200
         return Sight(path, known.found, page.headers, known, 200, page.first_byte_s)
@@ -49,16 +60,16 @@ async def see(trial: prober.Trial, visit: fetch.Visit, path: str, known: Known) 
     trial.overloaded = trial.overloaded or fetch.overload(page)
     known.found = None
     if page.status != 200:
-        raise prober.Failed(f"the playlist answers {page.status}{_more(page)}")
+        raise prober.Failed(f"the {what} answers {page.status}{_more(page)}")
     if page.cut:
-        raise prober.Failed(f"the playlist is longer than {trial.number('max_bytes')} bytes (max_bytes)")
+        raise prober.Failed(f"the {what} is longer than {trial.number('max_bytes')} bytes (max_bytes)")
     try:
-        known.found = playlist.scan(page.body)
-    except hls_tags.PlaylistError as error:
+        found = known.found = read(page.body)
+    except ValueError as error:
         raise prober.Failed(str(error)) from None
     known.etag = page.headers.get("ETag", "")[:200]
     known.modified = page.headers.get("Last-Modified", "")[:64]
-    return Sight(path, known.found, page.headers, known, page.status, page.first_byte_s)
+    return Sight(path, found, page.headers, known, page.status, page.first_byte_s)
 
 
 def _more(page: fetch.Page) -> str:
@@ -68,15 +79,16 @@ def _more(page: fetch.Page) -> str:
     return " (X-Object-Too-Old: it stands still)" if "X-Object-Too-Old" in page.headers else ""
 
 
-def first_age_s(sight: Sight, found: playlist.Media, wall: float) -> float:
+def first_age_s(headers: Mapping[str, str], ends_at: float | None, wall: float) -> float:
     """Return how old the edge is at first sight, by the stream's own dates; where there are two, by the kinder.
 
-    PROGRAM-DATE-TIME against the server's clock where it tells, and Date - Last-Modified, which needs no other clock.
+    These are the wall-clock time at which the newest segment ends, against the server's clock where it tells, and
+    Date - Last-Modified, which needs no other clock.
     """
-    server_s, modified_s = dates.server_clock(sight.headers), dates.http_date(sight.headers, "Last-Modified")
+    server_s, modified_s = dates.server_clock(headers), dates.http_date(headers, "Last-Modified")
     ages_s = []
-    if found.ends_at is not None:
-        ages_s.append((wall if server_s is None else server_s) - found.ends_at)
+    if ends_at is not None:
+        ages_s.append((wall if server_s is None else server_s) - ends_at)
     if server_s is not None and modified_s is not None:
         ages_s.append(server_s - modified_s)
     return max(0.0, min(ages_s, default=0.0))

@@ -72,7 +72,10 @@ class Media:
         return sum(known) + (count - len(known)) * self.target_s
 
 
-def scan(body: bytes) -> Media | Multivariant:
+Playlist = Media | Multivariant
+
+
+def scan(body: bytes) -> Playlist:
     """Read a playlist. Raises `PlaylistError`."""
     try:
         text = body.decode("utf-8")  # RFC 8216 section 4: UTF-8, without a byte order mark, else not a playlist
