@@ -8,7 +8,9 @@ from typing import Literal
 
 from gtm import model, seen, table
 
-EventKind = Literal["endpoint", "check", "pool", "name", "config", "guard", "order", "worker", "geo", "store", "node"]
+EventKind = Literal[
+    "endpoint", "check", "pool", "name", "config", "guard", "order", "worker", "geo", "store", "node", "alert"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def load(
     records: ports.RecordReader,
     node: str | None = None,
     store: str | None = None,
+    senders: Mapping[str, model.Kind] | None = None,
 ) -> config_load.Loaded:
     """Read a configuration with all that it includes. What is wrong is in `problems`; nothing is raised for it."""
     main = os.path.normpath(path)
@@ -60,6 +61,7 @@ def load(
         records=records,
         node=node or socket.gethostname(),
         store=store or default_store(main),
+        senders=senders,
         missing=missing,
         parsed=parsed,
     )

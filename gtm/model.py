@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 Family = Literal["ipv4", "ipv6", "cname"]
 Status = Literal["unknown", "up", "down"]
 Rung = Literal["first", "fallback", "degraded", "last_resort"]
+Severity = Literal["info", "warning", "error", "critical"]
 Value = str | int | float | bool
 
 KEEP = "keep"  # `source_down: keep`: the answers stay as they are
@@ -23,7 +24,8 @@ class Option:
     """One setting of a probe kind beside the common ones.
 
     `type` is one of: text, path, host, bool, int, port, duration, bytes, number, texts (a list), headers (a mapping
-    of text), command (a list, or text split by the shell's rules), tls (true/false or a mapping), choice.
+    of text), command (a list, or text split by the shell's rules), tls (true/false or a mapping), choice; for senders
+    also secret and url, which may stand in the environment or in a file.
     `default` None means absent. `fills` says that `{name} {label} {zone} {endpoint} {address} {site}` are filled in.
     """
 
@@ -393,6 +395,7 @@ class WebSettings:
 
     listen: Listen | None = Listen("127.0.0.1", 8053)
     tokens: tuple[Token, ...] = ()
+    url: str = ""  # as people reach the page; alerts link to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +423,24 @@ class OrderSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Receiver:
+    """Somebody who gets alerts: of which kinds of events, from which severity on, about which subjects.
+
+    `options` are the sender's own settings; what is secret stands there as NAME_env, NAME_file, or NAME in the open.
+    """
+
+    name: str
+    kind: str
+    on: tuple[str, ...] = ("pool", "name", "guard")
+    hold_s: float = 0.0
+    remind_s: float = 0.0
+    severity: Severity = "info"
+    match: tuple[str, ...] = ()
+    timeout_s: float = 10.0
+    options: Mapping[str, OptionValue] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One whole accepted configuration. Everything in it refers only to what is in it."""
 
@@ -440,5 +461,5 @@ class Snapshot:
     guard_min_alive: float | None = None  # share 0..1; None is off
     flap: FlapSettings = FlapSettings()
     orders: OrderSettings = OrderSettings()
-    alerts: tuple[Mapping[str, object], ...] = ()
+    alerts: tuple[Receiver, ...] = ()
     files: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from gtm import brain, errors, events, files, model, ports, probes, seen, view
+from gtm import brain, errors, events, files, model, notify, ports, probes, seen, view
 from gtm.app import collector, geography
 from gtm.config import load, show
 from gtm.wire import records as wire_records
@@ -20,6 +20,11 @@ def kinds() -> dict[str, model.Kind]:
     return {name: prober.kind for name, prober in probes.KINDS.items()}
 
 
+def senders() -> dict[str, model.Kind]:
+    """Return every kind of receiver of alerts by name."""
+    return {name: sender.kind for name, sender in notify.SENDERS.items()}
+
+
 def records() -> ports.RecordReader:
     """Return the reader of static records."""
     return wire_records.Reader()
@@ -28,7 +33,7 @@ def records() -> ports.RecordReader:
 def load_configuration(path: str) -> load.Loaded:
     """Read a configuration with all that it includes. Never raises for what is in it, `GtmError` without memory."""
     with contextlib.suppress(MemoryError), collector.resting():
-        return files.load(path, kinds=kinds(), records=records())
+        return files.load(path, kinds=kinds(), records=records(), senders=senders())
     gc.collect()  # what was half done went with the traceback; now what referred to itself goes too
     raise errors.GtmError("this machine has no memory left")
 
@@ -53,4 +58,4 @@ def refused_text(loaded: load.Loaded, color: bool = False) -> str:
     return show.problems(loaded.problems, loaded.texts, color=color)
 
 
-__all__ = ["explain_offline", "kinds", "load_configuration", "records", "refused_text", "seen"]
+__all__ = ["explain_offline", "kinds", "load_configuration", "records", "refused_text", "seen", "senders"]

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from gtm import app, errors, model
-from gtm.app import caretaker, desk, last, node
+from gtm.app import caretaker, desk, herald, last, node
 from gtm.config import load
 from gtm.serve import channel, supervisor
 from gtm.web import application
@@ -33,8 +33,11 @@ async def control(path: str) -> int:
     if loaded.snapshot is None:
         return await _take_care(path, loaded)
     one = node.Node(loaded.snapshot, path)
+    crier = herald.Herald(one)
     await one.start()
-    await _stand(desk.Desk(one, path), one, one.snapshot.web.listen, one.in_charge)
+    crier.start()
+    await _stand(desk.Desk(one, path, crier), one, one.snapshot.web.listen, one.in_charge)
+    await crier.close()
     await one.stop()
     return 0
 

@@ -212,6 +212,22 @@ class Caretaker:
         """Refuse: nothing is known of whom it would touch."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)
 
+    def alerts(self) -> Mapping[str, Any]:
+        """Nothing is known of alerts."""
+        return {"receivers": [], "open": [], "outbox": [], "waiting": 0, "silences": []}
+
+    async def test_alerts(self, which: str) -> Sequence[Mapping[str, Any]]:
+        """Refuse: no receiver is known."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
+    async def silence(self, target: str, for_s: float, why: str, by: str) -> Mapping[str, Any]:
+        """Refuse: nothing would come of it."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
+    async def unsilence(self, which: str, by: str) -> bool:
+        """Refuse: nothing would come of it."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
     async def push(self, profile: str, endpoint: str, news: desk.Push) -> None:
         """Refuse: nothing would come of it."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)

@@ -6,10 +6,11 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, seen, view
-from gtm.app import collector, gauges, ordering
+from gtm.app import collector, gauges, herald, ordering
 from gtm.app import node as nodes
 from gtm.config import plan, show
 from gtm.probes import push
@@ -20,8 +21,8 @@ from gtm.web import node as desk
 class Desk:
     """The control process as the web sees it."""
 
-    def __init__(self, node: nodes.Node, path: str) -> None:
-        self.node = node
+    def __init__(self, node: nodes.Node, path: str, crier: herald.Herald) -> None:
+        self.node, self.herald = node, crier
         self.path = path
         self.web_listen = ""
         self._names_of = -1
@@ -96,7 +97,7 @@ class Desk:
 
     def metrics(self) -> desk.Metrics:
         """Return all counts and gauges as they are now."""
-        return gauges.collect(self.node)
+        return {**gauges.collect(self.node), **self.herald.metrics()}
 
     def credentials(self) -> Sequence[desk.Credential]:
         """Return the tokens of the configuration in force."""
@@ -136,6 +137,32 @@ class Desk:
     async def preview_drop(self, which: str) -> Mapping[str, Any]:
         """Return what a release would do."""
         return await self._ordering.foretell_drop(which)
+
+    # --- alerts ----------------------------------------------------------------------------------------------------
+
+    def alerts(self) -> Mapping[str, Any]:
+        """Return receivers, open alerts, what waits to be sent, and silences."""
+        return self.herald.shown()
+
+    async def test_alerts(self, which: str) -> Sequence[Mapping[str, Any]]:
+        """Send a test to the receivers of that name or kind, or to all."""
+        found = await self.herald.test(which)
+        if not found:
+            raise desk.Refused("no-match", f"there is no receiver {which!r}" if which else "there is no receiver")
+        return found
+
+    async def silence(self, target: str, for_s: float, why: str, by: str) -> Mapping[str, Any]:
+        """Silence what a target names."""
+        if len(self.herald.silences()) >= herald.MOST_SILENCES:
+            raise desk.Refused("refused", f"{herald.MOST_SILENCES} silences are in force", "end some of them")
+        if not self.herald.nameable(target):
+            hint = "an endpoint, a glob, site:NAME, pool:NAME, name:NAME, guard:*"
+            raise desk.Refused("no-match", f"{target!r} names nothing that there are alerts about", hint)
+        return asdict(await self.herald.silence(target, for_s, why, by))
+
+    async def unsilence(self, which: str, by: str) -> bool:
+        """End a silence."""
+        return await self.herald.unsilence(which, by)
 
     # --- changing --------------------------------------------------------------------------------------------------
 

@@ -83,7 +83,8 @@ def command(directory: Path) -> None:
         for collection in COLLECTIONS:
             _copy(_ready() / collection, directory / collection)
         files.write_atomically(
-            str(directory / "gtm.schema.json"), (json.dumps(editor.json_schema(app.kinds()), indent=2) + "\n").encode()
+            str(directory / "gtm.schema.json"),
+            (json.dumps(editor.json_schema(app.kinds(), app.senders()), indent=2) + "\n").encode(),
         )
         files.write_atomically(str(target), SAMPLE.encode())
     except OSError as wrong:

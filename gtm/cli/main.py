@@ -21,6 +21,7 @@ COMMANDS = {
     "weight": "gtm.cli.orders:weight",
     "release": "gtm.cli.orders:release",
     "orders": "gtm.cli.orders:orders",
+    "alerts": "gtm.cli.alerts:command",
     "reload": "gtm.cli.reload:command",
     "replace": "gtm.cli.replace:command",
     "schema": "gtm.cli.schema:command",

@@ -21,6 +21,6 @@ def command(form: str) -> None:
     from gtm.config import editor, reference
 
     if form == "markdown":
-        click.echo(reference.markdown(app.kinds()), nl=False)
+        click.echo(reference.markdown(app.kinds(), app.senders()), nl=False)
         return
-    click.echo(json.dumps(editor.json_schema(app.kinds()), indent=2))
+    click.echo(json.dumps(editor.json_schema(app.kinds(), app.senders()), indent=2))

@@ -26,8 +26,6 @@ def give(nouns: nodes.Nouns, policies: zones.Policies) -> None:
     _names(nouns, policies)
     _secrets(nouns)
     config = nouns.decoded.config
-    if config.alerts:
-        nouns.report.warn("alerts-not-sent", ("alerts", 0), "this version checks `alerts`, but sends none yet")
     if config.guard is None and len(nouns.endpoints) >= GUARD_FROM_ENDPOINTS and ("guard",) not in nouns.decoded.broken:
         message = f"with {len(nouns.endpoints)} endpoints, a guard keeps them served when this node itself is cut off"
         nouns.report.warn("guard-advised", ("endpoints",), message, "guard: {min_alive: 30%}", "key")
@@ -106,9 +104,6 @@ def _secrets(nouns: nodes.Nouns) -> None:
     for index, token in enumerate(config.web.tokens):
         if token.secret is not None:
             _open(nouns, ("web", "tokens", index, "secret"), "secret_env: NAME, or secret_file: PATH")
-    for index, alert in enumerate(config.alerts):
-        if alert.url is not None:
-            _open(nouns, ("alerts", index, "url"), "url_env: NAME, or url_file: PATH")
     for name, profile in nouns.profiles.items():
         for option, value in profile.options.items():
             if _SECRET_NAME.search(option) and isinstance(value, str) and value:

@@ -93,6 +93,7 @@ class Decoded:
     config: schema.Config
     profiles: dict[str, kinds.Common]
     broken: set[marks.Path]
+    alerts: list[Any]  # as written: `gtm.config.alerting` reads them
 
     def exists(self, section: str, name: str) -> bool:
         """Say whether there is such a thing, readable or not."""
@@ -127,8 +128,8 @@ def decode(documents: Sequence[marks.Document], known: Mapping[str, model.Kind],
     """Merge and validate."""
     broken: set[marks.Path] = set()
     data = _merge(documents, report, broken)
-    checks = data.pop("checks", {})
-    config = _validated(schema.Config, data, (), report, broken)
+    checks, alerts = data.pop("checks", {}), data.pop("alerts", [])
+    config = validated(schema.Config, data, (), report, broken)
     profiles = {}
     models = kinds.models(known)
     for name, body in checks.items():
@@ -137,7 +138,7 @@ def decode(documents: Sequence[marks.Document], known: Mapping[str, model.Kind],
             profiles[name] = made
         else:
             broken.add(("checks", name))
-    return Decoded(config if config is not None else schema.Config(), profiles, broken)
+    return Decoded(config if config is not None else schema.Config(), profiles, broken, alerts)
 
 
 def _merge(documents: Sequence[marks.Document], report: Report, broken: set[marks.Path]) -> dict[str, Any]:
@@ -223,10 +224,10 @@ def _profile(
         hint = near(str(kind), models) or f"kinds are {', '.join(models)}"
         report.error("unknown-kind", (*path, "kind"), f"{fields.shown(kind)} is not a kind of check", hint)
         return None
-    return _validated(models[kind], body, path, report, broken)
+    return validated(models[kind], body, path, report, broken)
 
 
-def _validated(of: type[_Model], data: Any, at: marks.Path, report: Report, broken: set[marks.Path]) -> _Model | None:
+def validated(of: type[_Model], data: Any, at: marks.Path, report: Report, broken: set[marks.Path]) -> _Model | None:
     """Validate; report what is wrong, cut it out and try again. None when nothing is left.
 
     Later passes report nothing: what they find was made by cutting.

@@ -10,6 +10,7 @@ import ipaddress
 import math
 import re
 from typing import Annotated, Any
+from urllib import parse
 
 import pydantic
 import pydantic_core
@@ -235,6 +236,18 @@ def domain_of(text: str) -> str:
         raise refuse("bad-domain-name", str(wrong)) from None
 
 
+def _web_url(value: object) -> str:
+    text = text_of(value, "a URL").rstrip("/")
+    try:
+        found = parse.urlsplit(text)
+        fits = found.scheme in {"http", "https"} and bool(found.hostname) and found.port != 0 and not found.query
+    except ValueError:
+        fits = False
+    if not fits or not text.isascii() or not text.isprintable() or " " in text:
+        raise refuse(BAD_VALUE, f"{shown(value)} is not the address of a page", "https://gtm.example.com")
+    return text
+
+
 def listed(value: object) -> list[Any]:
     """One thing may be written where a list may stand."""
     return value if isinstance(value, list) else [value]
@@ -303,6 +316,7 @@ Bytes = Annotated[int, pydantic.BeforeValidator(_bytes), _schema(type=["integer"
 Number = Annotated[float, pydantic.BeforeValidator(_number), _schema(type="number")]
 Address = Annotated[str, pydantic.BeforeValidator(address_of), _schema(**_ADDRESS)]
 Network = Annotated[str, pydantic.BeforeValidator(network_of), _schema(type="string", examples=["203.0.113.0/24"])]
+WebUrl = Annotated[str, pydantic.BeforeValidator(_web_url), _schema(type="string", pattern="^https?://")]
 Host = Annotated[str, pydantic.BeforeValidator(_host), _schema(type="string", examples=["live.example.net."])]
 Listen = Annotated[model.Listen, pydantic.BeforeValidator(_listen), _schema(**_LISTEN)]
 ListenOrOff = Annotated[

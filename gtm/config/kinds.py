@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -145,11 +145,10 @@ def options(kind: model.Kind) -> tuple[model.Option, ...]:
     return (*(one for one in common if one.name not in own), *kind.options)
 
 
-@functools.cache  # a model is made of objects that refer to each other: one for each reload would stay for ever
-def profile_model(kind: model.Kind) -> type[Common]:
-    """Return the model of a kind's profiles; option `x` is its field `option_x`."""
+def option_fields(of_kind: Sequence[model.Option]) -> dict[str, Any]:
+    """Return the fields of a model for these options; option `x` is the field `option_x`."""
     made: dict[str, Any] = {}
-    for option in options(kind):
+    for option in of_kind:
         of: Any = Literal[option.choices] if option.type == "choice" else _TYPES[option.type]
         if option.required:
             made[PREFIX + option.name] = (of, fields.needed(option.doc, alias=option.name))
@@ -157,6 +156,13 @@ def profile_model(kind: model.Kind) -> type[Common]:
             default = list(option.default) if isinstance(option.default, tuple) else option.default
             given = of if default is not None else of | None
             made[PREFIX + option.name] = (given, fields.setting(default, option.doc, alias=option.name))
+    return made
+
+
+@functools.cache  # a model is made of objects that refer to each other: one for each reload would stay for ever
+def profile_model(kind: model.Kind) -> type[Common]:
+    """Return the model of a kind's profiles."""
+    made = option_fields(options(kind))
     return pydantic.create_model(f"Check_{kind.name}", __base__=Common, __doc__=kind.doc, **made)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from gtm import errors, model, ports
-from gtm.config import advice, decode, fields, guarding, marks, nodes, ordering, probing, static, zones
+from gtm.config import advice, alerting, decode, fields, guarding, marks, nodes, ordering, probing, static, zones
 
 MAX_NAMES: Final = 1_000_000
 """Semantics G6."""
@@ -89,12 +89,14 @@ def load(
     records: ports.RecordReader,
     node: str,
     store: str,
+    senders: Mapping[str, model.Kind] | None = None,
     missing: Mapping[str, str] | None = None,
     parsed: Mapping[str, Parsed] | None = None,
 ) -> Loaded:
     """Read a whole configuration from `texts`, beginning with the file `main`.
 
-    `kinds` are the probe kinds, `records` reads static records; `node` and `store` are defaults. `missing` are files
+    `kinds` are the probe kinds, `senders` those of receivers of alerts, `records` reads static records; `node` and
+    `store` are defaults. `missing` are files
     that could not be read, with the reason; `parsed` may hold files that are parsed already.
     """
     missing = missing or {}
@@ -108,6 +110,7 @@ def load(
     if names > MAX_NAMES:
         report.error("too-many-names", ("zones",), f"{names:,} names and records are more than {MAX_NAMES:,}", at="key")
     advice.give(nouns, policies)
+    receivers = alerting.read(decoded.alerts, senders or {}, report)
     for index, path in enumerate(_databases(nouns)):
         if path in missing:
             message = f"{path} cannot be used: {missing[path]}"
@@ -118,7 +121,7 @@ def load(
         for policy in policies.by_content:
             probes.named(policy)
         files = (*(one.file for one in documents), *_zone_files(documents))
-        snapshot = _snapshot(nouns, served, policies, probes, _Own(node, store, tuple(dict.fromkeys(files))))
+        snapshot = _snapshot(nouns, served, policies, probes, _Own(node, store, receivers, tuple(dict.fromkeys(files))))
     return Loaded(snapshot, _ordered(report.problems, [one.file for one in documents]), dict(texts))
 
 
@@ -182,6 +185,7 @@ def _ordered(problems: list[errors.Problem], files: list[str]) -> tuple[errors.P
 class _Own(NamedTuple):
     node: str
     store: str
+    receivers: tuple[model.Receiver, ...]
     files: tuple[str, ...]
 
 
@@ -198,7 +202,7 @@ def _snapshot(
         digest="",
         node=config.node or own.node,
         dns=_dns(nouns),
-        web=model.WebSettings(config.web.listen, tuple(_tokens(nouns))),
+        web=model.WebSettings(config.web.listen, tuple(_tokens(nouns)), config.web.url or ""),
         store=config.store or own.store,
         geo_databases=tuple(_databases(nouns)),
         regions=dict(sorted(nouns.regions.items())),
@@ -214,7 +218,7 @@ def _snapshot(
         if flap
         else model.FlapSettings(returns=0),
         orders=ordering.settings(config.orders),
-        alerts=tuple(one.model_dump(exclude_none=True) for one in config.alerts),
+        alerts=own.receivers,
         files=own.files,
     )
     return replace(snapshot, digest=digest(snapshot))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import pydantic
 
 from gtm import model
-from gtm.config import kinds, schema
+from gtm.config import alerting, kinds, schema
 
 
-def markdown(known: Mapping[str, model.Kind]) -> str:
-    """Return one table for each section, and one for each kind of check."""
+def markdown(known: Mapping[str, model.Kind], senders: Mapping[str, model.Kind]) -> str:
+    """Return one table for each section, and one for each kind of check and of receiver of alerts."""
     parts = [_table(heading, of) for heading, of in _sections(schema.Config, "")]
     parts.append(_table("checks.NAME", kinds.Common))
-    parts += [_kind(kind) for kind in known.values()]
+    parts += [_kind("Checks", kind, kinds.options(kind)) for kind in known.values()]
+    parts.append(_table("alerts[]", alerting.Common))
+    parts += [_kind("Receivers", kind, alerting.settings(kind)) for kind in senders.values()]
     return "\n".join(parts)
 
 
@@ -81,19 +83,24 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
 
 
-def _kind(kind: model.Kind) -> str:
+def _kind(what: str, kind: model.Kind, options: Sequence[model.Option]) -> str:
     lines = [
-        f"### Checks of `kind: {kind.name}`",
+        f"### {what} of `kind: {kind.name}`",
         "",
         kind.doc[:1].upper() + kind.doc[1:] + ("" if kind.doc.endswith(".") else "."),
     ]
-    options = kinds.options(kind)
     if options:
         lines += ["", *_HEAD]
         for one in options:
             filled = "; placeholders are filled in" if one.fills else ""
             choices = f" ({', '.join(f'`{word}`' for word in one.choices)})" if one.choices else ""
-            default = "required" if one.required else _port(kind) if one.name == "port" else _written(one.default)
+            default = (
+                "required"
+                if one.required
+                else _port(kind)
+                if one.name == "port" and not one.default
+                else _written(one.default)
+            )
             lines.append(_row(one.name, default, one.doc + choices + filled))
     if kind.measures:
         lines += ["", "| measure | unit | meaning |", "|---|---|---|"]

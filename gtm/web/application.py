@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gtm import errors, model
-from gtm.web import audit, auth, limit, live, metrics, node, openapi, orders, page, read, reply
+from gtm.web import alerts, audit, auth, limit, live, metrics, node, openapi, orders, page, read, reply
 from gtm.web.openapi import Route
 
 MAX_BODY_BYTES = 64 * 1024
@@ -126,6 +126,7 @@ ROUTES = (
         "Let the installed version take over, once it has proved itself.",
         body={"yes": FLAG, "within_s": NUMBER},
     ),
+    *alerts.ROUTES,
     Route(
         "POST",
         "/api/v1/checks/{name}/{endpoint}",

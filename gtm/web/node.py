@@ -169,6 +169,18 @@ class WebNode(Protocol):
         from a configuration that is not the one in force.
         """
 
+    def alerts(self) -> Mapping[str, Any]:
+        """Return `receivers`, `open` alerts, the `outbox` with how many are `waiting`, and `silences`."""
+
+    async def test_alerts(self, which: str) -> Sequence[Mapping[str, Any]]:
+        """Send a test to the receivers of that name or kind (empty: all), say what came back; refuse `no-match`."""
+
+    async def silence(self, target: str, for_s: float, why: str, by: str) -> Mapping[str, Any]:
+        """Tell nobody of what a target names for so long; refuse `no-match`."""
+
+    async def unsilence(self, which: str, by: str) -> bool:
+        """End a silence by its id; say whether it was there."""
+
     async def push(self, profile: str, endpoint: str, news: Push) -> None:
         """Take pushed news; refuse `no-such-check`."""
 

@@ -19,7 +19,7 @@ def examples() -> list[str]:
 
 def current() -> str:
     """Return the page with tables made from the definitions as they are now."""
-    return PATH.read_text().partition(MARKER)[0] + MARKER + reference.markdown(app.kinds())
+    return PATH.read_text().partition(MARKER)[0] + MARKER + reference.markdown(app.kinds(), app.senders())
 
 
 if __name__ == "__main__":

@@ -5,18 +5,22 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
-from gtm import model, probes
+from gtm import model, notify, probes
 from gtm.config import load
 from gtm.wire import records
 
 KINDS = {name: prober.kind for name, prober in probes.KINDS.items()}
+SENDERS = {name: sender.kind for name, sender in notify.SENDERS.items()}
 READER = records.Reader()
 
 
 def read(text: str, files: Mapping[str, str] | None = None, missing: Mapping[str, str] | None = None) -> load.Loaded:
     """Load `text` as gtm.yaml, beside `files`."""
     texts = {"gtm.yaml": textwrap.dedent(text), **{name: textwrap.dedent(one) for name, one in (files or {}).items()}}
-    return load.load("gtm.yaml", texts, kinds=KINDS, records=READER, node="ns1", store="memory:", missing=missing or {})
+    return load.load(
+        "gtm.yaml", texts,
+        kinds=KINDS, senders=SENDERS, records=READER, node="ns1", store="memory:", missing=missing or {},
+    )  # fmt: skip
 
 
 def snapshot(text: str, files: Mapping[str, str] | None = None) -> model.Snapshot:

@@ -38,7 +38,6 @@ WARNED = {
     "doubled-zone": ("play:", "play.example.org:"),
     "hidden-name": ("www: {A: 192.0.2.80}", "play: {}\n      sub: {NS: ns.example.net.}"),
     "secret-in-the-open": ("zones:\n", "web: {tokens: [{name: x, role: viewer, secret: hush}]}\nzones:\n"),
-    "alerts-not-sent": ("zones:\n", "alerts: [{kind: slack, url_env: X}]\nzones:\n"),
     "unknown-placeholder": ("port: 443", "send: '{nmae}'"),
 }
 EXTRA = {

@@ -13,13 +13,14 @@ def test_the_examples_together_are_one_valid_configuration() -> None:
         "gtm.yaml",
         {"gtm.yaml": "include: ['part*.yaml']\n", **parts},
         kinds=reading.KINDS,
+        senders=reading.SENDERS,
         records=reading.READER,
         node="ns1",
         store="memory:",
     )
     assert [one for one in loaded.problems if one.severity == "error"] == []
     # What the page itself explains to be doubtful, or leaves out for brevity.
-    assert {one.code for one in loaded.problems} <= {"alerts-not-sent", "unused-check", "pool-without-check"}
+    assert {one.code for one in loaded.problems} <= {"unused-check", "pool-without-check"}
     assert loaded.snapshot is not None
     assert len(loaded.snapshot.checks) > 10
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from gtm.config import editor
-from tests.config.reading import KINDS, WORLD, read
+from tests.config.reading import KINDS, SENDERS, WORLD, read
 
-SCHEMA = editor.json_schema(KINDS)
+SCHEMA = editor.json_schema(KINDS, SENDERS)
 
 
 def settings(part: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -31,6 +31,7 @@ DOORS = {
     "maxminddb": {"files.py"},
     "pydantic": {"config"},
     "h2": {"probes/grpc.py"},
+    "aiosmtplib": {"notify/email.py"},
     "aiohttp": {
         "web",
         "probes/http.py",

@@ -62,7 +62,7 @@ async def test_G3_a_configuration_that_this_machine_has_no_room_for_is_refused_i
         snapshot=types.SimpleNamespace(web=types.SimpleNamespace(tokens=())), happened=lambda *what: said.append(what)
     )
     monkeypatch.setattr("gtm.files.load", load)
-    done = await desks.Desk(cast(Any, node), "gtm.yaml").reload(False, "SIGHUP")
+    done = await desks.Desk(cast(Any, node), "gtm.yaml", cast(Any, None)).reload(False, "SIGHUP")
     assert not done.accepted
     assert done.text.startswith("it could not be read: ")
     assert (node.config_accepted, "it could not be read" in node.config_trouble) == (False, True)

@@ -32,7 +32,10 @@ def test_a_broken_configuration_is_refused_with_all_its_errors_and_no_other(path
     parts = _FILE.split(path.read_text())
     texts = {"gtm.yaml": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
     expected = [match.groups() for line in parts[0].splitlines() if (match := _EXPECTED.fullmatch(line))]
-    loaded = load.load("gtm.yaml", texts, kinds=reading.KINDS, records=reading.READER, node="ns1", store="memory:")
+    loaded = load.load(
+        "gtm.yaml", texts,
+        kinds=reading.KINDS, senders=reading.SENDERS, records=reading.READER, node="ns1", store="memory:",
+    )  # fmt: skip
     left = [one for one in loaded.problems if one.severity == "error"]
     assert expected
     assert loaded.snapshot is None

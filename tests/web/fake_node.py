@@ -59,6 +59,20 @@ PREVIEW: dict[str, Any] = {
 }  # fmt: skip
 
 
+ALERTS: dict[str, Any] = {
+    "receivers": [{
+        "name": "ops", "kind": "slack", "on": ["pool"], "hold_s": 10.0, "remind_s": 0.0, "severity": "info",
+        "match": [], "waiting": 1, "trouble": "connection refused", "sent_at": None,
+    }],
+    "open": [{"id": "1", "group": "site:fra", "title": "site fra: 2 of 3 endpoints are down", "since": NOW,
+              "told": ["ops"], "hushed": False, "facts": []}],
+    "outbox": [{"id": "2", "receiver": "ops", "what": "firing", "title": "[ns1] ERROR: site fra", "made_at": NOW,
+                "due_at": NOW, "tries": 3, "trouble": "connection refused"}],
+    "waiting": 1,
+    "silences": [{"id": "5ea0", "target": "site:ams", "by": "ops", "why": "move", "at": NOW, "until": NOW + 60}],
+}  # fmt: skip
+
+
 @dataclass
 class FakeNode:
     """What it is asked stands in `asked`; what it answers may be changed by the test; `raises` comes first."""
@@ -72,6 +86,9 @@ class FakeNode:
     is_ready: tuple[bool, str] = (True, "")
     numbers: dict[str, node.Samples] = field(default_factory=lambda: {"orders_active": {(): 0.0}})
     unconfirmed: tuple[str, ...] = ()
+    tried: list[dict[str, Any]] = field(
+        default_factory=lambda: [{"receiver": "ops", "kind": "slack", "ok": True, "said": "200 ok", "took_s": 0.1}]
+    )
     raises: Exception | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     denials: list[tuple[str, str]] = field(default_factory=list)
@@ -151,6 +168,24 @@ class FakeNode:
     async def replace(self, yes: bool, within_s: float, by: str) -> node.Replaced:
         self._note("replace", yes, within_s, by)
         return self.replaced
+
+    def alerts(self) -> Mapping[str, Any]:
+        self._note("alerts")
+        return ALERTS
+
+    async def test_alerts(self, which: str) -> Sequence[Mapping[str, Any]]:
+        self._note("test_alerts", which)
+        if which == "nobody":
+            raise node.Refused("no-match", "there is no receiver 'nobody'")
+        return self.tried
+
+    async def silence(self, target: str, for_s: float, why: str, by: str) -> Mapping[str, Any]:
+        self._note("silence", target, for_s, why, by)
+        return {"id": "5ea1", "target": target, "by": by, "why": why, "at": NOW, "until": NOW + for_s}
+
+    async def unsilence(self, which: str, by: str) -> bool:
+        self._note("unsilence", which, by)
+        return which != "gone"
 
     async def push(self, profile: str, endpoint: str, news: node.Push) -> None:
         self._note("push", profile, endpoint, news)

@@ -13,6 +13,8 @@ from tests.web import fake_node
 
 BODIES = {
     "/api/v1/orders": {"target": "fra-1", "order": "drain"},
+    "/api/v1/alerts/test": {},
+    "/api/v1/alerts/silences": {"target": "fra-1", "for_s": 60},
     "/api/v1/reload": {},
     "/api/v1/replace": {},
     "/api/v1/checks/{name}/{endpoint}": {"ok": True},
