@@ -1,7 +1,7 @@
 """Failover time: from `kill -9` of an edge to the first right answer from every worker; median and worst of many runs.
 
 `python -m benchmarks.failover [--runs 20]` starts a real node with two workers and two real HTTP edges on loopback,
-with `every: 1s, timeout: 500ms, fall: 2, confirm: 200ms`. Sixteen client sockets ask all the time; the kernel spreads
+with `every: 1s, timeout: 500ms, fall: 2, confirm: 200ms`: once as it is, and once with `watch: true`. Sixteen client sockets ask all the time; the kernel spreads
 them over the workers by their ports, and the run ends when each of them has had an answer without the dead edge and
 none after it with it.
 """
@@ -21,8 +21,9 @@ from typing import Any
 from benchmarks import servers
 
 CLIENTS = 16
-# What is promised with these settings.
+# What is promised with these settings: the worst, and for watched edges the median too.
 BOUND_S = 1.5
+WATCHED_BOUND_S, WATCHED_MEDIAN_S = 0.3, 0.1
 # Asked this often by each client; it is the resolution of the figure.
 ASK_EVERY_S = 0.005
 HEADER = b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
@@ -33,7 +34,7 @@ dns: {listen: ["127.0.0.1:0"], workers: 2}
 web: {listen: "127.0.0.1:@WEB@"}
 store: "memory:"
 checks:
-  edge: {kind: http, port: @EDGE@, path: /, every: 1s, timeout: 500ms, fall: 2, rise: 2, confirm: 200ms}
+  edge: {kind: http, port: @EDGE@, path: /, every: 1s, timeout: 500ms, fall: 2, rise: 2, confirm: 200ms, watch: @WATCH@}
 endpoints:
   one: {address: 127.0.0.11}
   two: {address: 127.0.0.12}
@@ -80,10 +81,10 @@ def until_gone(server: tuple[str, int], dead: bytes, began: float, name: bytes =
             client.close()
 
 
-def measure(runs: int) -> list[float]:
+def measure(runs: int, watch: bool) -> list[float]:
     """Return the failover time of each run, seconds."""
     port, dice, found = servers.free_port(), random.Random(1), []
-    with servers.edges(HOSTS, port) as edges, servers.gtm(CONFIG, EDGE=port) as server:
+    with servers.edges(HOSTS, port) as edges, servers.gtm(CONFIG, EDGE=port, WATCH=str(watch).lower()) as server:
         for run in range(runs):
             host = HOSTS[run % 2]
             time.sleep(dice.random())
@@ -107,10 +108,17 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
-    times = measure(parser.parse_args().runs)
-    median, worst = statistics.median(times), max(times)
-    print(f"failover: median {median:.3f} s, worst {worst:.3f} s of {len(times)} runs (bound {BOUND_S} s)")
-    sys.exit(0 if worst <= BOUND_S else 1)
+    runs = parser.parse_args().runs
+    broken = False
+    for watch, bound_s, median_s in ((False, BOUND_S, BOUND_S), (True, WATCHED_BOUND_S, WATCHED_MEDIAN_S)):
+        label = "failover, watched" if watch else "failover"
+        print(f"-- {label}", flush=True)
+        times = measure(runs, watch)
+        median, worst = statistics.median(times), max(times)
+        promised = f"bound {bound_s} s" + (f", median {median_s} s" if watch else "")
+        print(f"{label}: median {median:.3f} s, worst {worst:.3f} s of {len(times)} runs ({promised})")
+        broken = broken or worst > bound_s or median > median_s
+    sys.exit(1 if broken else 0)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ class Brain:
                 self._configure(snapshot, networks, now)
             case events.StoreChanged():
                 self._ordered(change, now)
+            case events.WatchBroke(checks):
+                self.health.hasten(checks, now)
 
     def effects(self) -> list[events.Effect]:
         """Return what is to be done, and forget it."""

@@ -61,7 +61,14 @@ class StoreChanged:
     by: str = ""
 
 
-Change = ConfigCame | ProbeCame | StoreChanged
+@dataclass(frozen=True, slots=True)
+class WatchBroke:
+    """The connection that was held to the place of these checks is gone: they are to look now."""
+
+    checks: tuple[model.CheckKey, ...]
+
+
+Change = ConfigCame | ProbeCame | StoreChanged | WatchBroke
 
 
 # --- effects: what the brain wants done ---------------------------------------------------------------------------

@@ -62,7 +62,10 @@ class Node:
             self.store, snapshot.store, happened=self.happened, tell=self._tell, returned=self._store_returned
         )
         self.atlas = geography.Atlas()
-        self.runner = runner.Runner(probes.KINDS, vantage=snapshot.node, deliver=self.delivered)
+        self.runner = runner.Runner(
+            probes.KINDS, vantage=snapshot.node, deliver=self.delivered,
+            broke=lambda keys: self.feed(events.WatchBroke(keys)),
+        )  # fmt: skip
         self.brain: brain.Brain
         self.failovers = meter.Meter()
         self.lingering = lingering.Lingering()

@@ -44,6 +44,7 @@ class Health:
         self._snapshot = _NOTHING_YET
         self._watches = watches.Watches()
         self._schedule = schedule.Schedule()
+        self.hasten = self._schedule.hasten
         self._standings = standings.Standings(_NOTHING_YET)
         self._sources = source.Sources()
         self._idle = idle.Idle(_NOTHING_YET)

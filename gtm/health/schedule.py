@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gtm import model
@@ -12,6 +12,9 @@ JITTER = 0.05  # of an interval, taken off: enough to drift apart, and `worst_de
 # A first look comes within this, however long the interval: half of the bounded warm-up (semantics A1), after which
 # whoever is unknown ranks behind the few that were looked at and would leave them all the viewers.
 FIRST_WITHIN_S = 5.0
+# After a watched connection broke a fall is confirmed so much faster than `confirm`: the break itself is evidence. The
+# counters rule all the same (A2).
+BROKEN_SHARE = 0.1
 LOST_AFTER_S = 5.0  # a probe that is this much over its interval and time-out will never answer: run it again
 
 
@@ -39,6 +42,8 @@ class _Slot:
     started_s: float | None = None
     in_flight: bool = False
     first: bool = True
+    broken: bool = False
+    again: bool = False
 
 
 class Schedule:
@@ -83,12 +88,31 @@ class Schedule:
         if slot is None:
             return
         slot.in_flight = False
+        again, slot.again = slot.again, False
+        pause_s = confirm_s(slot.profile) * (BROKEN_SHARE if slot.broken else 1.0)
+        slot.broken = slot.broken and (hurry or again)
         began_s = now if slot.started_s is None else slot.started_s
         # First looks come close together; the second ones are what spreads long intervals (A8).
         share = dice() if slot.first and slot.profile.every_s > FIRST_WITHIN_S else 1.0 - JITTER * dice()
         slot.first = False
         whole_s = began_s + slot.profile.every_s * share
-        self._alarms.set(key, now + confirm_s(slot.profile) if hurry else max(now, whole_s))
+        if again:  # it began before the break, so it says little
+            self._alarms.set(key, now)
+        else:
+            self._alarms.set(key, now + pause_s if hurry else max(now, whole_s))
+
+    def hasten(self, keys: Iterable[model.CheckKey], now: float) -> None:
+        """Have checks look now, because their endpoint may just have died; those in flight once more behind that.
+
+        What they find is confirmed fast. Unknown checks are ignored.
+        """
+        for key in keys:
+            slot = self._slots.get(key)
+            if slot is None:
+                continue
+            slot.broken, slot.again = True, slot.in_flight
+            if not slot.in_flight:
+                self._alarms.set(key, now)
 
     def in_flight(self, key: model.CheckKey) -> bool:
         """Say whether a probe of this check is out."""

@@ -28,6 +28,13 @@ TLS = model.Option("tls", "tls", "speak TLS: true, or {verify, server_name, ca}"
 HOST = model.Option(
     "host", "host", "name for Host, SNI and the certificate; the steered name, else the address", fills=True
 )
+WATCH = model.Option(
+    "watch",
+    "bool",
+    "hold an idle connection to the endpoint, and probe at once when it breaks; not for servers that spend a process "
+    "or thread on each connection",
+    False,
+)
 
 # Metadata services that are not link-local: AWS over IPv6, Alibaba, Oracle.
 METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))

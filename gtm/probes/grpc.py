@@ -22,6 +22,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         dial.TLS,
+        dial.WATCH,
         model.Option("service", "text", "service to ask for; empty for the server as a whole", "", fills=True),
         model.Option("headers", "headers", "metadata to send, such as `authorization`", fills=True),
     ),

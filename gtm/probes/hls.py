@@ -17,6 +17,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         dial.TLS,
+        dial.WATCH,
         model.Option(
             "path",
             "path",

@@ -13,6 +13,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         dial.TLS,
+        dial.WATCH,
         model.Option("path", "path", "path and query to ask for", "/", fills=True),
         model.Option("method", "choice", "request method", "GET", choices=("GET", "HEAD", "POST", "PUT", "OPTIONS")),
         model.Option("headers", "headers", "headers to send beside Host and User-Agent", fills=True),

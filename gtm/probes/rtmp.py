@@ -28,6 +28,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         dial.TLS,
+        dial.WATCH,
         model.Option("app", "text", "application to connect to", "live", fills=True),
         model.Option("play", "text", "stream whose media must come, as a viewer sees it", "", fills=True),
         model.Option(

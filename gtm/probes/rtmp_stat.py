@@ -15,6 +15,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         dial.TLS,
+        dial.WATCH,
         model.Option("path", "path", "path of the page", "/stat", fills=True),
         model.Option("headers", "headers", "headers to send beside Host and User-Agent", fills=True),
         model.Option("app", "text", "count this application only", "", fills=True),

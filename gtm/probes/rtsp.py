@@ -19,6 +19,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         dial.TLS,
+        dial.WATCH,
         model.Option("path", "path", "path of a stream to describe; without it the server alone is asked", fills=True),
         model.Option("headers", "headers", "headers to send, such as `Authorization`", fills=True),
         model.Option("absent", "choice", "what a stream that is not there counts as", "bad", choices=("bad", "ok")),

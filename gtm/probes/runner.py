@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gtm import model, ports, seen, units
+from gtm.probes import watch
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Runner:
         *,
         vantage: str,
         deliver: Callable[[seen.ProbeResult], None],
+        broke: watch.Broke = lambda keys: None,
         limit: int = LIMIT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -57,9 +59,15 @@ class Runner:
         self._memories: dict[model.CheckKey, tuple[model.Check, dict[str, Any]]] = {}
         self._abandoned: dict[model.CheckKey, asyncio.Task[seen.ProbeResult]] = {}
         self._logged: dict[str, tuple[float, int]] = {}
+        self._watcher = watch.Watcher(broke, monotonic=monotonic)
         self._closed = False
         self.lag_s = 0.0
         """The longest wait from being asked for to leaving, lately: it fades by a hundredth with each probe."""
+
+    @property
+    def watched(self) -> int:
+        """How many endpoints have a connection held to them."""
+        return self._watcher.held
 
     @property
     def flying(self) -> int:
@@ -95,10 +103,12 @@ class Runner:
             if flight.check.key not in wanted:
                 del self._flights[flight.check.key]
         self._waiting = collections.deque(flight for flight in self._waiting if flight.check.key in wanted)
+        self._watcher.keep(wanted)
 
     async def close(self) -> None:
         """Give up everything under way; nothing is delivered any more."""
         self._closed = True
+        self._watcher.close()
         self._waiting.clear()
         tasks = set(self._abandoned.values())
         for flight in self._flights.values():
@@ -167,6 +177,8 @@ class Runner:
         while self._waiting and self._flying < self._limit:
             self._start(self._waiting.popleft())
         self._hand_on(result)
+        if not self._closed:
+            self._watcher.came(flight.check, result.ok)
 
     def _hand_on(self, result: seen.ProbeResult) -> None:
         if not self._closed:

@@ -15,6 +15,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         dial.TLS,
+        dial.WATCH,
         model.Option("send", "text", "text to send once connected", "", fills=True),
         model.Option("receive", "text", "text that must come within the timeout", "", fills=True),
     ),

@@ -13,6 +13,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         model.Option("tls", "tls", "how to speak TLS: {verify, server_name, ca}", True),
+        dial.WATCH,
         model.Option("alpn", "texts", "protocols to offer (RFC 7301)", ("h2", "http/1.1")),
     ),
     measures=(

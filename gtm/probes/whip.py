@@ -16,6 +16,7 @@ from gtm.probes import cmsd, dial, fetch, prober, sdp
 OPTIONS = (
     dial.HOST,
     dial.TLS,
+    dial.WATCH,
     model.Option("path", "path", "path and query of the endpoint", required=True, fills=True),
     model.Option("headers", "headers", "headers to send, such as `Authorization: Bearer TOKEN`", fills=True),
     model.Option(

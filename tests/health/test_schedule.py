@@ -153,3 +153,34 @@ def test_alarms_ring_once_each_in_order(settings: list[tuple[int, int]], now: in
     assert sorted(rang) == sorted(key for key, at in wanted.items() if at <= now)
     assert [wanted[key] for key in rang] == sorted(wanted[key] for key in rang)
     assert bells.rang(now) == []
+
+
+def test_A3_a_broken_watch_runs_the_check_at_once_and_confirms_fast() -> None:
+    plan, key = schedule.Schedule(), KEYS[0]
+    plan.configure({key: world.TCP}, 0.0, lambda: 0.0)
+    assert plan.due(0.0) == [key]
+    plan.done(key, False, 0.1, lambda: 0.0)
+    plan.hasten([key, KEYS[1]], 1.0)
+    assert plan.next_at() == 1.0
+    assert plan.due(1.0) == [key]
+    plan.done(key, True, 1.001, lambda: 0.0)
+    confirmed_s = schedule.confirm_s(world.TCP) * schedule.BROKEN_SHARE
+    assert plan.next_at() == pytest.approx(1.001 + confirmed_s)
+    assert plan.due(1.1) == [key]
+    plan.done(key, False, 1.101, lambda: 0.0)  # it is down now: nothing is in doubt any more
+    assert plan.due(5.9) == []
+    assert plan.due(6.1) == [key]
+    plan.done(key, True, 6.2, lambda: 0.0)  # and what comes next is confirmed as ever
+    assert plan.next_at() == pytest.approx(6.2 + schedule.confirm_s(world.TCP))
+
+
+def test_a_probe_that_was_out_when_the_watch_broke_is_run_once_more() -> None:
+    plan, key = schedule.Schedule(), KEYS[0]
+    plan.configure({key: world.TCP}, 0.0, lambda: 0.0)
+    assert plan.due(0.0) == [key]
+    plan.hasten([key], 0.5)
+    assert plan.due(0.6) == []
+    plan.done(key, False, 0.7, lambda: 0.0)
+    assert plan.due(0.7) == [key]
+    plan.done(key, False, 0.8, lambda: 0.0)
+    assert plan.due(5.6) == []
