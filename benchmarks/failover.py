@@ -1,9 +1,9 @@
 """Failover time: from `kill -9` of an edge to the first right answer from every worker; median and worst of many runs.
 
 `python -m benchmarks.failover [--runs 20]` starts a real node with two workers and two real HTTP edges on loopback,
-with `every: 1s, timeout: 500ms, fall: 2, confirm: 200ms`: once as it is, and once with `watch: true`. Sixteen client sockets ask all the time; the kernel spreads
-them over the workers by their ports, and the run ends when each of them has had an answer without the dead edge and
-none after it with it.
+with `every: 1s, timeout: 500ms, fall: 2, confirm: 200ms`: once as it is, and once with `watch: true`. Sixteen client
+sockets ask all the time; the kernel spreads them over the workers by their ports, and the run ends when each of them
+has had an answer without the dead edge and none after it with it.
 """
 
 from __future__ import annotations
