@@ -352,6 +352,14 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """The files of a certificate with its chain, and of its key."""
+
+    chain: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cookies:
     """What is wanted of DNS cookies. `secrets`: the one in use, then the one before; none: a node makes its own."""
 
@@ -376,6 +384,10 @@ class DnsSettings:
     rate_exempt: tuple[str, ...] = ()
     max_amplification: float = 0.0
     cookies: Cookies = Cookies()
+    tls_listen: tuple[Listen, ...] = ()
+    certificate: Certificate | None = None
+    proxy_listen: tuple[Listen, ...] = ()
+    proxies: tuple[str, ...] = ()  # networks whose word for whom they ask is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +408,8 @@ class WebSettings:
     listen: Listen | None = Listen("127.0.0.1", 8053)
     tokens: tuple[Token, ...] = ()
     url: str = ""  # as people reach the page; alerts link to it
+    certificate: Certificate | None = None
+    doh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

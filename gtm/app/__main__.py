@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from gtm import app, errors, model
-from gtm.app import caretaker, desk, herald, last, node
+from gtm.app import caretaker, desk, herald, last, node, secrets
 from gtm.config import load
 from gtm.serve import channel, supervisor
 from gtm.web import application
@@ -84,11 +84,12 @@ async def _stand(
     asked = asyncio.Event()
     one.on_reload = asked.set
     reloads = loop.create_task(_reload_when(asked, front, one))
+    begin(one.vault.watch())
     one.on_replace = lambda: begin(_replace(front))
     waits = [asyncio.ensure_future(one.over.wait()), asyncio.ensure_future(in_charge.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     waits[1].cancel()
-    served = await _serve_web(front, listen) if in_charge.is_set() else None
+    served = await _serve_web(front, listen, one.vault) if in_charge.is_set() else None
     await waits[0]
     reloads.cancel()
     if served is not None:
@@ -137,17 +138,20 @@ async def _reload(front: web_node.WebNode, one: node.Node | caretaker.Caretaker)
     one.link.ready()
 
 
-async def _serve_web(front: desk.Desk | caretaker.Caretaker, listen: model.Listen | None) -> application.Served | None:
+async def _serve_web(
+    front: desk.Desk | caretaker.Caretaker, listen: model.Listen | None, vault: secrets.Vault
+) -> application.Served | None:
     if listen is None:
         return None
     try:
-        served = await application.start(application.make(front), listen)
+        tls = vault.web.context if vault.web is not None else None
+        served = await application.start(application.make(front), listen, tls)
     except errors.GtmError as error:  # answering does not need the web (semantics G5)
         log.error("%s", error)
         front.happened("node", "web", "", "unusable", str(error))
         return None
     front.web_listen = str(model.Listen(listen.host, served.port))
-    log.info("web on http://%s/", front.web_listen)
+    log.info("web on %s://%s/", "https" if tls else "http", front.web_listen)
     return served
 
 

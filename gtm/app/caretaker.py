@@ -42,6 +42,7 @@ class Caretaker:
             on_counts=self._counted, on_swapped=self._swapped, on_supervisor=self._told
         )
         self.bound = linking.Bound((), 0, 0)
+        self.vault = secrets.Vault(self.link.publish_keys, log.warning)
         self.processes: tuple[tuple[str, int], ...] = ()
         self.restarts: Mapping[str, int] = {}
         self.counts: dict[str, collections.Counter[tuple[str, ...]]] = collections.defaultdict(collections.Counter)
@@ -58,14 +59,14 @@ class Caretaker:
     async def start(self) -> None:
         """Open the sockets that the table names, and answer."""
         wanted = self.last.settings
-        dns = model.DnsSettings(cookies=model.Cookies(secrets=wanted.cookies))
-        self.link.publish_keys(secrets.keys_of(dns, log.warning))
+        self.vault.take(wanted.wanted)
         self.bound = await self.link.open(
             listen=wanted.listen,
             workers=wanted.workers,
             tcp=wanted.tcp,
             rate_limit=wanted.rate_limit,
             guards=wanted.guards,
+            also=wanted.also,
         )
         log.info("DNS on %s", ", ".join(str(model.Listen(host, port)) for host, port in self.bound.listen))
         if self.bound.revision < self.table.revision:  # else the workers answer from it, or a later one, already
@@ -226,6 +227,10 @@ class Caretaker:
 
     async def unsilence(self, which: str, by: str) -> bool:
         """Refuse: nothing would come of it."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
+    def dns(self, packet: bytes, family: int, address: int) -> tuple[bytes, int] | None:
+        """Refuse: the workers answer, this process takes care."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)
 
     async def push(self, profile: str, endpoint: str, news: desk.Push) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, seen, view
-from gtm.app import collector, gauges, herald, ordering
+from gtm.app import collector, gauges, herald, ordering, secrets
 from gtm.app import node as nodes
 from gtm.config import plan, show
 from gtm.probes import push
@@ -189,7 +189,7 @@ class Desk:
             before = self.node.snapshot.digest
             await self.node.take(loaded.snapshot)
             self._read_secrets()
-            self.node.take_keys()
+            self.node.vault.take(secrets.Wanted.of(loaded.snapshot))
             self.node.config_accepted, self.node.config_at, self.node.config_trouble = True, time.time(), ""
             after = loaded.snapshot.digest
             self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")
@@ -217,6 +217,14 @@ class Desk:
     def _refused(self, why: str, by: str) -> None:
         self.node.config_accepted, self.node.config_trouble = False, why
         self.node.happened("config", self.path, "", "refused", f"{why} (reload by {by})")
+
+    def dns(self, packet: bytes, family: int, address: int) -> tuple[bytes, int] | None:
+        """Return the answer to a DNS message, from the table that the workers have."""
+        if self.node.doh is None:
+            raise desk.Refused("no-match", "DNS over HTTPS is off", "`web: {doh: true}` and a restart switch it on")
+        if not self.node.doh.is_ready:
+            raise desk.Refused("unavailable", "there is no table to answer from yet", "ask again in a second")
+        return self.node.doh.answer(packet, family, address)
 
     async def push(self, profile: str, endpoint: str, news: desk.Push) -> None:
         """Take pushed news for every family and name of a check."""

@@ -50,7 +50,8 @@ class Settings:
     web: tuple[str, int] | None
     tokens: tuple[model.Token, ...]
     guards: Mapping[str, Any] = field(default_factory=dict)
-    cookies: tuple[model.Secret, ...] = ()
+    also: tuple[tuple[str, int, str], ...] = ()
+    wanted: secrets.Wanted = field(default_factory=secrets.Wanted)
 
     @classmethod
     def of(cls, snapshot: model.Snapshot, config: str) -> Settings:
@@ -69,7 +70,8 @@ class Settings:
             (web.listen.host, web.listen.port) if web.listen else None,
             tuple(model.Token(one.name, one.role, one.secret_env, one.secret_file) for one in web.tokens),
             secrets.guards(dns),
-            dns.cookies.secrets,
+            tuple(secrets.also(dns)),
+            secrets.Wanted.of(snapshot),
         )
 
 
@@ -146,7 +148,8 @@ def read(path: str) -> Last | None:
 def _settings(told: dict[str, Any]) -> Settings:
     told["listen"] = tuple((str(host), int(port)) for host, port in told["listen"])
     told["tokens"] = tuple(model.Token(**one) for one in told["tokens"])
-    told["cookies"] = tuple(model.Secret(**one) for one in told.get("cookies", ()))
+    told["also"] = tuple((str(host), int(port), str(kind)) for host, port, kind in told.get("also", ()))
+    told["wanted"] = secrets.Wanted.told(told.get("wanted", {}))
     for name in ("tcp", "rate_limit", "web"):
         told[name] = tuple(told[name]) if told[name] is not None else None
     return Settings(**told)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import logging
 import os
 import random
@@ -17,7 +18,7 @@ from typing import Any
 
 from gtm import __version__ as version
 from gtm import brain, errors, events, model, probes, seen, table, units
-from gtm.app import book, collector, geography, judge, last, lingering, measuring, meter, secrets
+from gtm.app import book, collector, doh, geography, judge, last, lingering, measuring, meter, secrets
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -47,6 +48,9 @@ class Node:
             on_counts=self.measuring.counted, on_swapped=self._acknowledged, on_supervisor=self._told
         )
         self.bound = linking.Bound((), 0, 0)
+        self.doh = doh.Answerer(functools.partial(self.measuring.counted, -1)) if snapshot.web.doh else None
+        without = functools.partial(self.happened, "config", path, "", "unusable")
+        self.vault = secrets.Vault(self.link.publish_keys, without)
         self.processes: tuple[tuple[str, int], ...] = ()
         self.restarts: Mapping[str, int] = {}
         self.on_reload: Callable[[], None] = lambda: None
@@ -92,15 +96,18 @@ class Node:
     async def start(self) -> None:
         """Open the sockets, remember, look at the world, and begin; the workers have a table soon after."""
         dns = self.snapshot.dns
-        self.take_keys()
+        self.vault.take(secrets.Wanted.of(self.snapshot))
         self.bound = await self.link.open(
             listen=[(one.host, one.port) for one in dns.listen],
             workers=dns.workers or os.cpu_count() or 1,
             tcp=(dns.tcp_connections, dns.tcp_per_client, dns.tcp_idle_s),
             rate_limit=dns.rate_limit,
             guards=secrets.guards(dns),
+            also=secrets.also(dns),
         )
         log.info("DNS on %s", ", ".join(str(model.Listen(host, port)) for host, port in self.bound.listen))
+        for host, port, kind in self.bound.also:
+            log.info("DNS inside of %s on %s", kind, model.Listen(host, port))
         remembered, orders = await self.book.recall()
         self.atlas = geography.Atlas.open(self.snapshot)
         networks = await asyncio.to_thread(self.atlas.networks, self.snapshot)
@@ -222,13 +229,6 @@ class Node:
             os._exit(os.EX_SOFTWARE)
         self._say_troubles()
 
-    def take_keys(self) -> None:
-        """Read the secrets of the workers, and give them out."""
-        self.link.publish_keys(secrets.keys_of(self.snapshot.dns, self._no_secret))
-
-    def _no_secret(self, trouble: str) -> None:
-        self.happened("config", self.path, "", "unusable", trouble)
-
     def _say_troubles(self) -> None:
         for trouble in self.atlas.troubles:
             self.happened("geo", "database", "", "unusable", trouble)
@@ -278,6 +278,8 @@ class Node:
             return
         whole = self._whole()
         self._published = whole.revision
+        if self.doh is not None:
+            self.doh.use(whole)
         self.lingering.swapped(whole.revision, dict(enumerate(whole.rings)), whole=True)
         self.link.publish_table(pack.pack_table(whole), whole.revision)
         self._published_anew()
@@ -293,6 +295,8 @@ class Node:
         if first_bad_s:
             self._falls.append((revision, first_bad_s))
         self.lingering.swapped(revision, rings)
+        if self.doh is not None:
+            self.doh.rings(revision, rings)
         self.link.publish_rings(pack.pack_rings(revision, rings), revision)
         self._published_anew()
 

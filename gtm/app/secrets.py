@@ -1,17 +1,46 @@
-"""Where secrets are in, what workers must know of them out: files are read here, as the control process's own user."""
+"""Where secrets are in, what workers and the web must know of them out: read by the control process, as its user."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gtm import model
-from gtm.serve import keys
+from gtm import errors, model
+from gtm.serve import encryption, keys, sockets
 from gtm.wire import cookies
 
-MAX_BYTES = 4096  # of a file with one secret
+MAX_BYTES = 256 * 1024  # of a file: a chain of certificates takes some ten kilobytes
+LOOK_S = 10.0  # so soon after a file changed it is read: certificates are renewed weeks before they run out
+_HTTP = ("http/1.1",)  # what the web speaks inside of TLS
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Where the secrets of a node are: those of cookies, the certificate of DNS over TLS, and that of the web."""
+
+    cookies: tuple[model.Secret, ...] = ()
+    dns: model.Certificate | None = None
+    web: model.Certificate | None = None
+
+    @classmethod
+    def of(cls, snapshot: model.Snapshot) -> Wanted:
+        """Return what a configuration wants."""
+        return cls(snapshot.dns.cookies.secrets, snapshot.dns.certificate, snapshot.web.certificate)
+
+    @classmethod
+    def told(cls, told: Mapping[str, Any]) -> Wanted:
+        """Return what `dataclasses.asdict` made of one."""
+        pairs = {name: model.Certificate(**told[name]) for name in ("dns", "web") if told.get(name)}
+        return cls(tuple(model.Secret(**one) for one in told.get("cookies", ())), **pairs)
+
+    def files(self) -> list[str]:
+        """Return every file that is read."""
+        pairs = [one for one in (self.dns, self.web) if one is not None]
+        return [one.file for one in self.cookies if one.file] + [path for one in pairs for path in (one.chain, one.key)]
 
 
 def guards(dns: model.DnsSettings) -> dict[str, Any]:
@@ -21,15 +50,81 @@ def guards(dns: model.DnsSettings) -> dict[str, Any]:
         "require": dns.cookies.require,
         "exempt": list(dns.rate_exempt),
         "most_times": dns.max_amplification,
+        "proxies": list(dns.proxies),
     }
 
 
-def keys_of(dns: model.DnsSettings, trouble: Callable[[str], None]) -> keys.Keys:
-    """Return the secrets of the workers; each that cannot be had is said to `trouble`, and done without."""
-    return keys.Keys(tuple(_cookie_secrets(dns.cookies.secrets, os.environ, trouble)))
+def also(dns: model.DnsSettings) -> list[tuple[str, int, str]]:
+    """Return where DNS is spoken inside of something."""
+    pairs = ((dns.tls_listen, sockets.TLS), (dns.proxy_listen, sockets.PROXY))
+    return [(one.host, one.port, kind) for listen, kind in pairs for one in listen]
 
 
-def _cookie_secrets(
+class Vault:
+    """Reads the secrets and gives them out, again whenever a file changes. What cannot be had is said to `trouble`.
+
+    What was good before stays in use then: a certificate that is half replaced must not end the service.
+    """
+
+    def __init__(self, publish: Callable[[keys.Keys], None], trouble: Callable[[str], None]) -> None:
+        self.web: encryption.Changing | None = None
+        self._publish, self._trouble = publish, trouble
+        self._wanted = Wanted()
+        self._given = keys.Keys()
+        self._stamp: list[tuple[int, int, int]] = []
+
+    def take(self, wanted: Wanted) -> None:
+        """Read everything and give it out."""
+        self._wanted, self._stamp = wanted, _stamp(wanted.files())
+        chain, key = self._pair(wanted.dns, encryption.Changing(())) or (self._given.certificate, self._given.key)
+        self._given = keys.Keys(tuple(_cookies(wanted.cookies, os.environ, self._trouble)), chain, key)
+        self._publish(self._given)
+        if wanted.web is not None:
+            self.web = self.web or encryption.Changing(_HTTP)
+            self._pair(wanted.web, self.web)
+
+    def look(self) -> None:
+        """Read and give out anew if a file is not what it was."""
+        if _stamp(self._wanted.files()) != self._stamp:
+            self.take(self._wanted)
+
+    async def watch(self) -> None:
+        """Look every now and then, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.look()
+
+    def _pair(self, of: model.Certificate | None, user: encryption.Changing) -> tuple[str, str] | None:
+        """Return a certificate and its key once `user` has taken them; None when there is none that can be used."""
+        if of is None:
+            return None
+        try:
+            found = _text(of.chain), _text(of.key)
+            user.take(*found)
+        except (OSError, UnicodeDecodeError) as wrong:
+            why = wrong.strerror if isinstance(wrong, OSError) else "it is no text"
+            self._trouble(f"the certificate {of.chain} with its key {of.key} cannot be read: {why}")
+        except errors.GtmError as wrong:
+            self._trouble(f"{of.chain} and {of.key}: {wrong}")
+        else:
+            return found
+        return None
+
+
+def _stamp(files: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Return what changes when a file does; zeros for one that is not there."""
+    found = []
+    for file in files:
+        try:
+            stat = os.stat(file)
+        except OSError:
+            found.append((0, 0, 0))
+        else:
+            found.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return found
+
+
+def _cookies(
     where: Sequence[model.Secret], environment: Mapping[str, str], trouble: Callable[[str], None]
 ) -> list[bytes]:
     """Return the secrets of cookies, the newest first; none when the newest cannot be had.
@@ -40,8 +135,7 @@ def _cookie_secrets(
     for at, one in enumerate(where):
         name = one.file or f"${one.env}"
         try:
-            text = _text(Path(one.file)) if one.file else environment.get(one.env, "")
-            secret = bytes.fromhex(text.strip())
+            secret = bytes.fromhex((_text(one.file) if one.file else environment.get(one.env, "")).strip())
             if len(secret) != cookies.SECRET_BYTES:
                 raise ValueError(name)
         except OSError as wrong:
@@ -56,6 +150,6 @@ def _cookie_secrets(
     return found
 
 
-def _text(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
+def _text(path: str) -> str:
+    with Path(path).open(encoding="utf-8") as file:
         return file.read(MAX_BYTES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import hashlib
 import posixpath
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from gtm import errors, model, ports
-from gtm.config import advice, alerting, decode, fields, guarding, marks, nodes, ordering, probing, static, zones
+from gtm.config import advice, alerting, decode, doors, fields, guarding, marks, nodes, ordering, probing, static, zones
+
+# What of `dns` has to be the same on every nameserver; the rest is a node's own.
+_SHARED = ("rate_limit", "explain_to", "tcp_connections", "tcp_per_client", "tcp_idle_s", "rate_exempt",
+           "max_amplification")  # fmt: skip
 
 MAX_NAMES: Final = 1_000_000
 """Semantics G6."""
@@ -202,7 +207,7 @@ def _snapshot(
         digest="",
         node=config.node or own.node,
         dns=_dns(nouns),
-        web=model.WebSettings(config.web.listen, tuple(_tokens(nouns)), config.web.url or ""),
+        web=_web(nouns),
         store=config.store or own.store,
         geo_databases=tuple(_databases(nouns)),
         regions=dict(sorted(nouns.regions.items())),
@@ -231,7 +236,8 @@ def digest(snapshot: model.Snapshot) -> str:
     left out, and neither the order of files and sections nor comments make a difference.
     """
     cookies = replace(snapshot.dns.cookies, secrets=())
-    dns = replace(snapshot.dns, listen=(), workers=0, cookies=cookies)
+    own = model.DnsSettings(listen=(), cookies=cookies)
+    dns = replace(own, **{name: getattr(snapshot.dns, name) for name in _SHARED})
     hashed = hashlib.sha256()
     for part in (
         *(dns, snapshot.guard_min_alive, snapshot.flap, snapshot.orders, snapshot.policies, snapshot.zones),
@@ -242,13 +248,22 @@ def digest(snapshot: model.Snapshot) -> str:
     return hashed.hexdigest()
 
 
+def _web(nouns: nodes.Nouns) -> model.WebSettings:
+    written = nouns.decoded.config.web
+    relative = functools.partial(nodes.relative, nouns.report, ("web", "tls"))
+    return model.WebSettings(
+        written.listen,
+        tuple(_tokens(nouns)),
+        written.url or "",
+        doors.certificate(written.tls, relative),
+        written.doh,
+    )
+
+
 def _dns(nouns: nodes.Nouns) -> model.DnsSettings:
     written = nouns.decoded.config.dns
     limit = written.rate_limit
-
-    def relative(name: str) -> str:
-        return nodes.relative(nouns.report, ("dns", "cookies"), name)
-
+    tls, proxy = written.tls, written.proxy
     return model.DnsSettings(
         listen=tuple(written.listen),
         workers=written.workers or 0,
@@ -259,7 +274,11 @@ def _dns(nouns: nodes.Nouns) -> model.DnsSettings:
         tcp_idle_s=written.tcp.idle,
         rate_exempt=tuple(limit.exempt) if limit else (),
         max_amplification=float(written.max_amplification or 0),
-        cookies=guarding.cookies(written.cookies, relative),
+        cookies=guarding.cookies(written.cookies, functools.partial(nodes.relative, nouns.report, ("dns", "cookies"))),
+        tls_listen=tuple(tls.listen) if tls else (),
+        certificate=doors.certificate(tls, functools.partial(nodes.relative, nouns.report, ("dns", "tls"))),
+        proxy_listen=tuple(proxy.listen) if proxy else (),
+        proxies=tuple(proxy.peers) if proxy else (),
     )
 
 

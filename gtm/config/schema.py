@@ -12,7 +12,7 @@ import pydantic
 import pydantic_core.core_schema
 
 from gtm import model
-from gtm.config import fields, guarding, kinds, ordering
+from gtm.config import doors, fields, guarding, kinds, ordering
 
 
 class Or:
@@ -48,6 +48,8 @@ class Dns(fields.Section):
     explain_to: fields.Networks = fields.setting(["127.0.0.0/8", "::1/128"], "who may see steering reasons over DNS")
     tcp: Tcp = fields.setting({}, "bounds of DNS over TCP")
     cookies: guarding.Cookies = fields.setting({}, "DNS cookies (RFC 7873, RFC 9018)")
+    tls: doors.Tls | None = fields.setting(None, "DNS over TLS; off when absent")
+    proxy: doors.Proxy | None = fields.setting(None, "DNS behind proxies; off when absent")
     max_amplification: float | None = fields.setting(
         None, "answers over UDP to who has shown no cookie are at most so many times as long as the question", ge=1
     )
@@ -74,6 +76,8 @@ class Web(fields.Section):
 
     listen: fields.ListenOrOff = fields.setting("127.0.0.1:8053", "address and port; `off` switches the web off")
     url: fields.WebUrl | None = fields.setting(None, "the page's address as people reach it; alerts link to it")
+    tls: doors.Certificate | None = fields.setting(None, "its certificate; without one the web is not encrypted")
+    doh: bool = fields.setting(False, "answer DNS over HTTPS at /dns-query (RFC 8484)")
     tokens: list[Token] = fields.setting([], "who may read and order; without any, orders are taken from loopback only")
 
 

@@ -74,6 +74,7 @@ class Generation:
             "rate_limit": self.wanted["rate_limit"],
             "trial": trial,
             "keys": self.keys,
+            "kinds": sockets.kinds_of(self.bound[number]),
             "guards": self.wanted.get("guards", {}),
         }
         fds = {end, self.page.fd, self.journal, self.keys, trial, *(fd for pair in pairs for fd in pair)} - {-1}
@@ -100,8 +101,10 @@ class Generation:
             return
         for theirs, _ in self.lines:
             self.line.send("worker", fd=theirs.fileno())
-        listen = sockets.addresses([one for row in self.bound for one in row])
-        told = {"listen": listen, "workers": len(self.workers), "revision": self.first_revision}
+        every = [one for row in self.bound for one in row]
+        listen = sockets.addresses(every)
+        also = [(*one, kind) for kind in (sockets.TLS, sockets.PROXY) for one in sockets.addresses(every, kind)]
+        told = {"listen": listen, "also": also, "workers": len(self.workers), "revision": self.first_revision}
         self.line.send_json("bound", told, self.page.fd)
 
     def take_journal(self, fd: int) -> None:
@@ -180,6 +183,7 @@ class Generation:
             "page": self.page.fd if self.page else -1,
             "lines": [[one.fileno(), other.fileno()] for one, other in self.lines],
             "bound": [sockets.fds_of(row) for row in self.bound],
+            "kinds": [sockets.kinds_of(row) for row in self.bound],
             "children": [child.packed() for child in self.everybody()],
         }  # fmt: skip
 
@@ -192,7 +196,7 @@ class Generation:
         one.keys = told.get("keys", -1)
         one.page = shared.Page(told["page"], len(told["bound"]))
         one.lines = [(channel.Channel.of_fd(theirs), channel.Channel.of_fd(ours)) for theirs, ours in told["lines"]]
-        one.bound = sockets.of_fds(told["bound"])
+        one.bound = sockets.of_fds(told["bound"], told.get("kinds"))
         one._make_workers()
         for child, packed in zip(one.everybody(), told["children"], strict=True):
             child.unpack(packed)

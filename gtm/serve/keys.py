@@ -18,15 +18,20 @@ from gtm.wire import cookies, extras, guard, limit
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """What workers must know and nobody else may. `cookies` are secrets of 16 bytes, the newest first."""
+    """What workers must know and nobody else may. `cookies` are secrets of 16 bytes, the newest first;
+    `certificate` (a chain) and `key` are PEM, empty for none.
+    """
 
     cookies: tuple[bytes, ...] = ()
+    certificate: str = ""
+    key: str = ""
 
 
 def write(keys: Keys) -> int:
     """Return a descriptor of memory that holds `keys`."""
     fd = os.memfd_create("gtm-keys", os.MFD_CLOEXEC)
-    os.pwrite(fd, json.dumps({"cookies": [one.hex() for one in keys.cookies]}).encode(), 0)
+    told = {"cookies": [one.hex() for one in keys.cookies], "certificate": keys.certificate, "key": keys.key}
+    os.pwrite(fd, json.dumps(told).encode(), 0)
     return fd
 
 
@@ -35,7 +40,7 @@ def read(fd: int) -> Keys:
     if fd < 0:
         return Keys()
     told = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
-    return Keys(tuple(bytes.fromhex(one) for one in told["cookies"]))
+    return Keys(tuple(bytes.fromhex(one) for one in told["cookies"]), told["certificate"], told["key"])
 
 
 def extras_of(guards: Mapping[str, Any], keys: Keys, page: shared.Page, now_s: float) -> extras.Extras:

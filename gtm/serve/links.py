@@ -34,6 +34,7 @@ class Bound:
     listen: tuple[tuple[str, int], ...]
     workers: int
     revision: int
+    also: tuple[tuple[str, int, str], ...] = ()  # where DNS is spoken inside of something: `tls`, `proxy`
 
 
 class _Line:
@@ -124,14 +125,16 @@ class Links:
         tcp: tuple[int, int, float] = (1024, 32, 15.0),
         rate_limit: tuple[float, int] | None = None,
         guards: Mapping[str, Any] | None = None,
+        also: Sequence[tuple[str, int, str]] = (),
     ) -> Bound:
         """Say what the accepted configuration wants; return what the supervisor opened.
 
-        `tcp` is (connections, of one client, idle seconds), `guards` what `serve.keys` reads. When the supervisor
+        `tcp` is (connections, of one client, idle seconds), `guards` what `serve.keys` reads, `also` are addresses
+        where DNS is spoken inside of something (`sockets.TLS`, `sockets.PROXY`). When the supervisor
         cannot open an address it ends this process. After a restart the sockets are those that were opened first.
         """
-        wanted = {"listen": list(listen), "workers": workers, "tcp": tcp, "rate_limit": rate_limit}
-        wanted["guards"] = dict(guards or {})
+        wanted: dict[str, Any] = {"listen": list(listen), "workers": workers, "tcp": tcp, "rate_limit": rate_limit}
+        wanted |= {"guards": dict(guards or {}), "also": list(also)}
         self._supervisor.channel.send_json("listen", wanted)
         self._loop.add_reader(self._supervisor.channel.fileno(), self._hear_supervisor)
         return await self._bound
@@ -240,7 +243,8 @@ class Links:
             # The page is new in a generation that is to replace another, whose revision is told.
             self._revision = max(*self._page.revisions(), int(told.get("revision", 0)))
             self._beat(self._page)
-            self._bound.set_result(Bound(listen, self._page.workers, self._revision))
+            also = tuple((str(host), int(port), str(kind)) for host, port, kind in told.get("also", ()))
+            self._bound.set_result(Bound(listen, self._page.workers, self._revision, also))
         else:
             self._on_supervisor(message.kind, message.json())
 

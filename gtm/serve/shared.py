@@ -73,10 +73,12 @@ class Page:
         return int.from_bytes(hashlib.blake2b(client, digest_size=2, key=self._key).digest()) % CELLS
 
     def count(self, worker: int, cell: int, by: int) -> None:
-        """Add to the worker's open connections, and to those of the clients in `cell`."""
+        """Add to the worker's open connections, and to those of the clients in `cell` (negative: of nobody)."""
         row = _row(worker)
         total = _NUMBER.unpack_from(self._memory, row + _CONNECTIONS)[0]
         _NUMBER.pack_into(self._memory, row + _CONNECTIONS, total + by)
+        if cell < 0:
+            return
         at = row + _CELLS_AT + 2 * cell
         _CELL.pack_into(self._memory, at, _CELL.unpack_from(self._memory, at)[0] + by)
 

@@ -237,7 +237,8 @@ class Supervisor:
             self._succession.listen(wanted)
             return
         if generation.page is None:
-            listen = [(str(host), int(port)) for host, port in wanted["listen"]]
+            listen: list[sockets.Place] = [(str(host), int(port)) for host, port in wanted["listen"]]
+            listen += [(str(host), int(port), str(kind)) for host, port, kind in wanted.get("also", ())]
             bound = sockets.take(self._passed, listen, int(wanted["workers"]))
             generation.open(wanted, bound)
             self._notify.store(sockets.STORED, sockets.own(bound, self._passed))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from gtm.serve import shared, udp
@@ -19,6 +20,7 @@ _BATCH = 32
 _READ_BYTES = 16 * 1024
 # Unread answers beyond this stop the reading of questions; the idle time then runs out.
 _BACKLOG_BYTES = 64 * 1024
+NOBODY = -1  # the cell of a connection that is counted for no client
 # With this share of all connections in use the idle time begins to shrink, to no less than _SHORTEST_IDLE_S.
 _PRESSURE = 0.75
 _SHORTEST_IDLE_S = 1.0
@@ -35,9 +37,19 @@ class Limits(NamedTuple):
 class Server:
     """All connections of one worker, longest idle first."""
 
-    def __init__(self, answer: udp.Answer, oops: udp.Oops, limits: Limits, page: shared.Page, worker: int) -> None:
+    def __init__(
+        self,
+        answer: udp.Answer,
+        oops: udp.Oops,
+        limits: Limits,
+        page: shared.Page,
+        worker: int,
+        *,
+        drop: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         self.answer = answer
         self.oops = oops
+        self.drop = drop  # counts what is not let in
         self.scratch = memoryview(bytearray(_READ_BYTES))  # read into and emptied within one turn: one for all
         self._limits = limits
         self._page = page
@@ -61,7 +73,7 @@ class Server:
         At the limit of one client only its own connections make room.
         """
         room = self._page.connections() < self._limits.connections or self._evict(None)
-        if room and self._page.connections_of(new.cell) >= self._limits.per_client:
+        if room and new.cell != NOBODY and self._page.connections_of(new.cell) >= self._limits.per_client:
             room = self._evict(new.cell)
         if room:
             self._open[new] = now_s
@@ -111,6 +123,8 @@ class Server:
 class Connection(asyncio.BufferedProtocol):
     """One client's connection."""
 
+    WORD = "tcp"  # the transport, as answering is told
+
     def __init__(self, server: Server) -> None:
         self.cell = 0
         self._server = server
@@ -130,11 +144,22 @@ class Connection(asyncio.BufferedProtocol):
         if not peer:  # gone before we looked
             self._transport.abort()
             return
-        kind = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
-        self._family, self._address = 6 if kind == socket.AF_INET6 else 4, udp.number(kind, peer[0])
-        self.cell = self._server.cell(self._family, self._address)
         self._transport.set_write_buffer_limits(high=_BACKLOG_BYTES)
+        kind = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
+        self._arrived(6 if kind == socket.AF_INET6 else 4, udp.number(kind, peer[0]))
+
+    def _arrived(self, family: int, address: int) -> None:
+        """Take a client that is known now."""
+        self._family, self._address = family, address
+        self.cell = self._server.cell(family, address)
+        self._admit()
+
+    def _admit(self) -> None:
         if not self._server.admit(self, self._loop.time()):
+            self._abort()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -149,7 +174,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
-        self._unanswered += self._server.scratch[:nbytes]
+        self._received(self._server.scratch[:nbytes])
+
+    def _received(self, data: bytes | memoryview) -> None:
+        self._unanswered += data
         if not self._scheduled:
             self._work()
 
@@ -174,12 +202,20 @@ class Connection(asyncio.BufferedProtocol):
         if at:
             del waiting[:at]
             self._server.active(self, self._loop.time())
-            self._transport.write(b"".join(replies))
+            self._send(b"".join(replies))
         self._go_on()
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
     def _answered(self, packet: bytes) -> bytes | None:
         try:
-            return self._server.answer(packet, self._family, self._address, "tcp")
+            return self._server.answer(packet, self._family, self._address, self.WORD)
         except Exception as error:
             self._server.oops("internal", error)
             return None
@@ -202,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
             self._scheduled = True
             self._loop.call_soon(self._work)
         if self._ending and not more and not self._stuck:
-            self._transport.close()
+            self._close()
 
     def pause_writing(self) -> None:
         """Too much is unread: answer no more until the client has read, or its idle time is over."""
@@ -226,9 +262,8 @@ class Connection(asyncio.BufferedProtocol):
             if self._transport.get_write_buffer_size():
                 self._transport.abort()
             else:
-                self._transport.close()
+                self._close()
 
     def finish(self) -> None:
         """Close when what is written has gone."""
-        if self._transport is not None:
-            self._transport.close()
+        self._close()

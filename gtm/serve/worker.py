@@ -16,11 +16,11 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from gtm import errors
-from gtm.serve import channel, counters, journal, keys, shared, tcp, udp
+from gtm.serve import channel, counters, doors, journal, keys, shared, tcp, udp
 from gtm.wire import extras, respond, runtime, steps, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
@@ -39,9 +39,10 @@ T = TypeVar("T")
 class Settings(NamedTuple):
     """What a worker is started with; descriptors are inherited. `journal` -1: none yet.
 
-    `sockets` are (UDP descriptor or -1, TCP listener or -1) for each address. `rate_limit` is (responses per second,
-    slip) or None, `guards` what else holds answers back (see `keys`), `keys` the memory of secrets or -1. `trial` is
-    -1, or a channel over which test questions come, and at last the word to serve (`go`).
+    `sockets` are (UDP descriptor or -1, TCP listener or -1) for each address, `kinds` what is spoken on each.
+    `rate_limit` is (responses per second, slip) or None, `guards` what else holds answers back (see `keys`), `keys` the
+    memory of secrets or -1. `trial` is -1, or a channel over which test questions come, and at last the word to serve
+    (`go`).
     Whoever adds a setting gives it a default: a running supervisor may be older than the worker that it starts.
     """
 
@@ -56,6 +57,7 @@ class Settings(NamedTuple):
     trial: int = -1
     keys: int = -1
     guards: Mapping[str, Any] | None = None
+    kinds: Sequence[str] = ()
 
 
 class Worker:
@@ -78,7 +80,10 @@ class Worker:
         self._complaints = 0
         self._applying: asyncio.Task[None] | None = None
         self._rung = False
-        self._tcp = tcp.Server(self._answer, self._oops, tcp.Limits(*settings.tcp), self._page, settings.worker)
+        limits = tcp.Limits(*settings.tcp)
+        self._tcp = tcp.Server(self._answer, self._oops, limits, self._page, settings.worker, drop=self._drop)
+        self._doors = doors.Doors(self._tcp, guards, self._drop)
+        self._take_secrets(secret)
         self._listeners: list[asyncio.Server] = []
         self._drains: list[tuple[socket.socket, Callable[[], None]]] = []
         self.stopped = asyncio.Event()
@@ -129,17 +134,19 @@ class Worker:
             os.kill(os.getpid(), signal.SIGTERM)
 
     async def _listen(self) -> None:
-        for datagrams, connections in self._settings.sockets:
+        pairs = self._settings.sockets
+        for (datagrams, connections), kind in zip(pairs, self._settings.kinds or [""] * len(pairs), strict=True):
             if datagrams >= 0:
                 sock = socket.socket(fileno=datagrams)
                 sock.setblocking(False)
-                ready = udp.drain(sock, self._answering, self._oops)
+                ready = udp.drain(sock, self._doors.answering(kind, self._answering), self._oops)
                 self._drains.append((sock, ready))
                 self._loop.add_reader(sock, ready)
             if connections >= 0:
                 listener = socket.socket(fileno=connections)
                 # backlog is also how many connections asyncio accepts in one turn
-                self._listeners.append(await self._loop.create_server(self._tcp.connection, sock=listener, backlog=64))
+                made = self._doors.connection(kind)
+                self._listeners.append(await self._loop.create_server(made, sock=listener, backlog=64))
 
     # --- on trial ----------------------------------------------------------------------------------------------
 
@@ -182,9 +189,12 @@ class Worker:
         # One look at the clock for a batch: it takes a millisecond.
         return self._guard.over(self._responder.answer, time.monotonic())
 
+    def _drop(self, reason: str) -> None:
+        counters.add(self._counts, {"dropped": {(reason,): 1}})
+
     def _oops(self, reason: str, error: BaseException) -> None:
         """Count what went wrong with one packet; show the first of a second."""
-        counters.add(self._counts, {"dropped": {(reason,): 1}})
+        self._drop(reason)
         if reason == "internal" and self._complaints < _COMPLAINTS_A_SECOND:
             self._complaints += 1
             traceback.print_exception(error, file=sys.stderr)
@@ -199,17 +209,18 @@ class Worker:
                         self._journal.close()
                     self._journal = journal.Reader(message.fd)
                 elif message.kind == "keys":
-                    self._take_keys(message.fd)
+                    self._take_secrets(keys.read(message.fd))
+                    os.close(message.fd)
                 elif message.kind == "retire":
                     self._retire()
         except EOFError:  # nobody holds the other end any more: the supervisor is gone, and so are we soon
             self._loop.remove_reader(self._channel.fileno())
         self._apply()
 
-    def _take_keys(self, fd: int) -> None:
+    def _take_secrets(self, secret: keys.Keys) -> None:
         if self._more.jar is not None:
-            self._more.jar.use(keys.secrets(keys.read(fd), self._page))
-        os.close(fd)
+            self._more.jar.use(keys.secrets(secret, self._page))
+        self._doors.take(secret)
 
     def _apply(self) -> None:
         """Read the journal to its end, unless that is under way; then read it again when it is done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gtm import errors, model
-from gtm.web import alerts, audit, auth, limit, live, metrics, node, openapi, orders, page, read, reply
+from gtm.web import alerts, audit, auth, doh, limit, live, metrics, node, openapi, orders, page, read, reply
 from gtm.web.openapi import Route
 
 MAX_BODY_BYTES = 64 * 1024
@@ -138,6 +139,8 @@ ROUTES = (
     ),
 )
 NEEDS: dict[tuple[str, str], auth.Role] = {(route.method, route.canonical): route.needs for route in ROUTES}
+# No API of ours: whoever may ask over UDP may ask here.
+NEEDS |= {(method, doh.PATH): "open" for method in ("GET", "POST")}
 
 
 def make(
@@ -176,6 +179,8 @@ def make(
             app.router.add_get(route.path, route.handler, allow_head=route.handler is not live.stream)
         else:
             app.router.add_route(route.method, route.path, route.handler)
+    app.router.add_get(doh.PATH, doh.get)
+    app.router.add_post(doh.PATH, doh.post)
     app.on_response_prepare.append(_harden)
     app.on_shutdown.append(live.hang_up)
     return app
@@ -225,8 +230,8 @@ class Served:
         await self._runner.cleanup()
 
 
-async def start(app: web.Application, listen: model.Listen) -> Served:
-    """Listen. Port 0 takes a free one. Raises `GtmError` when the address cannot be had."""
+async def start(app: web.Application, listen: model.Listen, tls: ssl.SSLContext | None = None) -> Served:
+    """Listen, inside of `tls` if there is one. Port 0 takes a free one. Raises `GtmError` when there is no address."""
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     handlers = cast(web.Server, runner.server)  # there is one after setup
@@ -235,7 +240,7 @@ async def start(app: web.Application, listen: model.Listen) -> Served:
         return _Full() if len(handlers.connections) >= MAX_CONNECTIONS else handlers()
 
     try:
-        server = await asyncio.get_running_loop().create_server(accept, listen.host, listen.port)
+        server = await asyncio.get_running_loop().create_server(accept, listen.host, listen.port, ssl=tls)
     except OSError as wrong:
         await runner.cleanup()
         raise errors.GtmError(f"the web cannot listen on {listen}: {wrong.strerror or wrong}") from wrong

@@ -181,6 +181,11 @@ class WebNode(Protocol):
     async def unsilence(self, which: str, by: str) -> bool:
         """End a silence by its id; say whether it was there."""
 
+    def dns(self, packet: bytes, family: int, address: int) -> tuple[bytes, int] | None:
+        """Return the answer to a DNS message and for how many seconds it holds, or None for what is no question;
+        refuse `no-match` where DNS over HTTPS is off.
+        """
+
     async def push(self, profile: str, endpoint: str, news: Push) -> None:
         """Take pushed news; refuse `no-such-check`."""
 

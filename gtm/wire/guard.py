@@ -5,10 +5,9 @@ Who sent a good cookie, or is in an exempt network, is held to neither: the answ
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 
-from gtm.wire import cookies, limit, runtime, tally
+from gtm.wire import cookies, limit, networks, tally
 
 Answer = Callable[[bytes, int, int, str], bytes | None]
 
@@ -29,11 +28,7 @@ class Guard:
         most_times: float = 0.0,
     ) -> None:
         self._limiter, self._jar, self._most_times = limiter, jar, most_times
-        self._exempt: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
-        for text in exempt:
-            network = ipaddress.ip_network(text)
-            dropped = runtime.WIDTH[network.version] - network.prefixlen
-            self._exempt[network.version].append((dropped, int(network.network_address) >> dropped))
+        self._exempt = networks.Networks(exempt)
         self._dropped = self._truncated = 0
         self.is_needed = limiter is not None or most_times > 0
 
@@ -63,9 +58,8 @@ class Guard:
         return guarded
 
     def _is_free(self, packet: bytes, family: int, address: int) -> bool:
-        for dropped, network in self._exempt[family]:
-            if address >> dropped == network:
-                return True
+        if self._exempt.holds(family, address):
+            return True
         return self._jar is not None and self._jar.is_good((address, packet[packet.find(b"\0", 12) + 5 :]))
 
     def drain_counts(self) -> tally.Counts:

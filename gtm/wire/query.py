@@ -78,7 +78,7 @@ def _additional(packet: bytes, asked: Query, count: int) -> Query:
     """Read the additional section: an OPT counts, TSIG cannot be honoured, anything else is stepped over."""
     at, opt, signed = asked.end, None, False
     for _ in range(count):
-        after = _skip_name(packet, at)
+        after = skip_name(packet, at)
         if after == 0 or after + 10 > len(packet):
             return asked._replace(rcode=FORMERR, opt=opt)
         kind, klass, ttl, size = _RECORD.unpack_from(packet, after)
@@ -116,7 +116,7 @@ def _name_end(packet: bytes, at: int) -> int:
     return 0
 
 
-def _skip_name(packet: bytes, at: int) -> int:
+def skip_name(packet: bytes, at: int) -> int:
     """Return where a record's owner ends, or 0. A pointer ends it, and is not followed."""
     start = at
     while at < len(packet) and at - start < MAX_NAME_BYTES:

@@ -40,6 +40,7 @@ class World:
             "tcp": [1024, 32, 15.0],
             "rate_limit": None,
             "guards": {},
+            "also": [],
         }
         self.supervisor.send("worker", fd=self.workers_control.fileno())
         self.supervisor.send_json("bound", {"listen": [["127.0.0.1", 5300]], "workers": 1}, self.page.fd)

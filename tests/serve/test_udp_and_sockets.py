@@ -21,7 +21,7 @@ def opened() -> Iterator[list[socket.socket]]:
 
 
 def every(rows: list[list[sockets.Bound]], opened: list[socket.socket]) -> list[list[sockets.Bound]]:
-    opened += [sock for row in rows for bound in row for sock in bound if sock is not None]
+    opened += [sock for row in rows for bound in row for sock in bound[:2] if sock is not None]
     return rows
 
 

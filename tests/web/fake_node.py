@@ -187,6 +187,10 @@ class FakeNode:
         self._note("unsilence", which, by)
         return which != "gone"
 
+    def dns(self, packet: bytes, family: int, address: int) -> tuple[bytes, int] | None:
+        self._note("dns", packet, family, address)
+        return (packet.upper(), 7) if packet.startswith(b"dns") else None
+
     async def push(self, profile: str, endpoint: str, news: node.Push) -> None:
         self._note("push", profile, endpoint, news)
 
