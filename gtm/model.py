@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -138,6 +138,14 @@ class Profile:
     load: Load | None = None
     publishers: str = ""
 
+    @property
+    def detects_within_s(self) -> float:
+        """How long an endpoint can be dead and silent before this check is down, in seconds (semantics A3).
+
+        It died just after a good probe began: one interval, then `fall` time-outs with a confirmation pause between.
+        """
+        return self.every_s + min(self.confirm_s, self.every_s) * (self.fall - 1) + self.timeout_s * self.fall
+
 
 class CheckKey(NamedTuple):
     """Which check: `name` is the steered name (absolute, lower case) for checks per name, else empty."""
@@ -173,6 +181,21 @@ class CheckExpr:
 
     of: tuple[str, ...]
     need: int
+
+
+def detects_within_s(judges: Iterable[CheckExpr | None], profiles: Mapping[str, Profile]) -> float | None:
+    """Return how long a member that dies silently is taken as up at worst, in seconds (semantics A3 and A5).
+
+    It is down as soon as one of `judges` says so: one of which `need` of n checks must pass, when n - need + 1 of them
+    are down. None when nothing votes.
+    """
+    times = []
+    for judge in judges:
+        voting = [profiles[name] for name in (judge.of if judge else ()) if name in profiles]
+        ranked = sorted(one.detects_within_s for one in voting if not one.observe)
+        if judge and ranked:
+            times.append(ranked[max(0, len(ranked) - judge.need)])
+    return min(times, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from gtm import brain as brains
 from gtm import errors, model, names, seen, table
-from gtm.health import depends, orders, schedule
+from gtm.health import depends, orders
 from gtm.steer import audience, explain
 from gtm.wire import lookup, records
 
@@ -65,7 +65,7 @@ def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
 def _detection_s(snapshot: model.Snapshot, pool: model.Pool) -> float | None:
     """Return how long a silent death of a member goes unseen at worst (semantics A3); None without a check."""
     voting = [snapshot.profiles[name] for name in (pool.check.of if pool.check else ())]
-    times = [schedule.worst_detection_s(profile) for profile in voting if not profile.observe]
+    times = [profile.detects_within_s for profile in voting if not profile.observe]
     return round(max(times), 3) if times else None
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gtm import model, units
+
+if TYPE_CHECKING:
+    from gtm.health import forecast
+
+NAMES = 10  # of those that share a policy, and of endpoints: the rest is a number
 
 
 @click.command("check")
@@ -17,7 +23,12 @@ from gtm import model, units
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people or machines.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("-v", "--verbose", is_flag=True, help="Also show how long each check takes to see a failure, at worst.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Also show what to expect of it.",
+)
 def command(file: str, strict: bool, form: str, as_json: bool, verbose: bool) -> None:
     """Validate the configuration FILE with all that it includes.
 
@@ -35,6 +46,7 @@ def command(file: str, strict: bool, form: str, as_json: bool, verbose: bool) ->
             out |= {"summary": show.summary(snapshot), "digest": snapshot.digest}
             if verbose:
                 out["detection_s"] = dict(_detection(snapshot))
+                out["names"], out["probes"] = _as_json(snapshot)
         click.echo(json.dumps(out, indent=2))
     else:
         if loaded.problems:
@@ -43,6 +55,8 @@ def command(file: str, strict: bool, form: str, as_json: bool, verbose: bool) ->
         if snapshot is not None:
             for name, seconds in _detection(snapshot) if verbose else ():
                 click.echo(f"check {name}: a failure is seen within {units.show_seconds(seconds)}")
+            for line in _forecasts(snapshot) if verbose else ():
+                click.echo(line)
             click.echo(show.summary(snapshot))
     if not usable:
         raise SystemExit(1)
@@ -50,9 +64,39 @@ def command(file: str, strict: bool, form: str, as_json: bool, verbose: bool) ->
 
 def _detection(snapshot: model.Snapshot) -> Iterator[tuple[str, float]]:
     """Yield each profile that runs, with the longest time from a failure to its being seen (semantics A3)."""
-    from gtm.health import schedule
-
     used = {key.profile for key in snapshot.checks}
     for name, profile in sorted(snapshot.profiles.items()):
         if name in used:
-            yield name, round(schedule.worst_detection_s(profile), 3)
+            yield name, round(profile.detects_within_s, 3)
+
+
+def _as_json(snapshot: model.Snapshot) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the forecasts of names, and the probes that each endpoint gets."""
+    from gtm.health import forecast
+
+    of_names = [dataclasses.asdict(one) | {"moves_s": one.moves_s} for one in forecast.of_names(snapshot)]
+    of_probes = forecast.probes(snapshot)
+    return of_names, [{"endpoint": name, "checks": checks, "per_second": rate} for name, checks, rate in of_probes]
+
+
+def _forecasts(snapshot: model.Snapshot) -> Iterator[str]:
+    """Yield lines that say what to expect: of every name, and of how often the busiest nodes are probed."""
+    from gtm.health import forecast
+
+    for one in forecast.of_names(snapshot):
+        names = ", ".join(one.names[:NAMES]) + (f" and {len(one.names) - NAMES} more" if len(one.names) > NAMES else "")
+        yield f"{names}: {_expected(one)}"
+        yield from (f"  note: {note}" for note in one.notes)
+    probed = forecast.probes(snapshot)
+    for endpoint, checks, rate in probed[:NAMES]:
+        yield f"endpoint {endpoint}: {checks} checks, {rate:.3g} probes a second"
+    if len(probed) > NAMES:
+        total = sum(rate for _, _, rate in probed)
+        yield f"and {len(probed) - NAMES} more endpoints, {total:.3g} probes a second in all"
+
+
+def _expected(one: forecast.Forecast) -> str:
+    if one.detects_s is None or one.moves_s is None:
+        return f"nothing is watched; TTL at most {units.show_seconds(one.ttl_s)}"
+    seen, moved = (units.show_seconds(round(at, 3)) for at in (one.detects_s, one.moves_s))
+    return f"a silent death is seen within {seen}, and no resolver answers it after {moved}"

@@ -262,6 +262,9 @@ class Steer(fields.Section):
     source_down: fields.Text | None = fields.setting(
         None, "while the stream is dead on all nodes: `keep` the answers, or answer from this pool; default: the pool's"
     )
+    failover_within: fields.PositiveDuration | None = fields.setting(
+        None, "promise: a silent death is out of all answers within this; a warning says when the checks are too slow"
+    )
     labels: fields.SomeTexts | None = fields.setting(
         None, "for a wildcard: the names under it that are checked one by one"
     )

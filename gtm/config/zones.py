@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from gtm import model, names
+from gtm import model, names, units
 from gtm.config import audience, decode, marks, nodes, probing, schema, static
 
 _WILDCARD = "*."
@@ -56,6 +56,8 @@ class Steering:
         own_per_name = self.probes.per_name(expr)
         wildcard = absolute.startswith(_WILDCARD)
         slate = self._source_down(written, rules, path)
+        if written.failover_within is not None:
+            self._promised(written.failover_within, rules, expr, (*path, "failover_within"))
 
         def policy(check: model.CheckExpr | None, name: str) -> model.Policy:
             low, high = written.ttl
@@ -99,6 +101,22 @@ class Steering:
             self.nouns.known("pools", said, (*path, "source_down"), "pool")
         tried = (self.nouns.pools.get(pool) for rule in rules for pool in rule.pools)
         return said or next((pool.source_down for pool in tried if pool and pool.source_down), "")
+
+    def _promised(
+        self, within_s: float, rules: tuple[model.Rule, ...], expr: model.CheckExpr | None, path: marks.Path
+    ) -> None:
+        """Warn when the checks cannot keep a promise."""
+        for name in dict.fromkeys(pool for rule in rules for pool in rule.pools):
+            pool = self.nouns.pools.get(name)
+            for member in pool.members if pool else ():
+                endpoint = self.nouns.endpoints.get(member.endpoint)
+                own = endpoint.check if endpoint and endpoint.check else pool.check if pool else None
+                takes_s = model.detects_within_s((own, expr), self.nouns.profiles)
+                if takes_s is not None and takes_s > within_s:
+                    message = f"the checks of {member.endpoint!r} may take {units.show_seconds(round(takes_s, 3))}"
+                    hint = "give one of them a shorter every, timeout or fall"
+                    self.report.warn("too-slow", path, f"{message} to see a silent death", hint)
+                    return
 
     def _put(self, name: str, policy: model.Policy, path: marks.Path) -> None:
         aliases = self._aliases_of(policy)

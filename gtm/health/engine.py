@@ -274,7 +274,7 @@ class Health:
         watch = self._watches[key]
         after = watch.measured
         if after == "down":
-            gap_s = min(schedule.worst_detection_s(watch.profile), MAX_RUN_GAP_S)
+            gap_s = min(watch.profile.detects_within_s, MAX_RUN_GAP_S)
             self._guard.fell(key, before, now, gap_s)
         else:
             self._guard.rose(key)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gtm import model
 from gtm.health import alarms
 
-JITTER = 0.05  # of an interval, taken off: enough to drift apart, and `worst_detection_s` stays a bound
+JITTER = 0.05  # of an interval, taken off: enough to drift apart, and `detects_within_s` stays a bound
 # A first look comes within this, however long the interval: half of the bounded warm-up (semantics A1), after which
 # whoever is unknown ranks behind the few that were looked at and would leave them all the viewers.
 FIRST_WITHIN_S = 5.0
@@ -23,16 +23,8 @@ def confirm_s(profile: model.Profile) -> float:
     return min(profile.confirm_s, profile.every_s)
 
 
-def worst_detection_s(profile: model.Profile) -> float:
-    """Return how long an endpoint can be dead and silent before its check is down, in seconds (A3).
-
-    It died just after a good probe began: one interval, then `fall` time-outs with a confirmation pause between.
-    """
-    return refused_detection_s(profile) + profile.timeout_s * profile.fall
-
-
 def refused_detection_s(profile: model.Profile) -> float:
-    """Return the same for an endpoint that refuses at once, so that no time-out is waited for."""
+    """Return how long an endpoint that refuses at once goes unseen at worst: no time-out is waited for (A3)."""
     return profile.every_s + confirm_s(profile) * (profile.fall - 1)
 
 

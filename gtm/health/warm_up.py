@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 from gtm import model
-from gtm.health import schedule
 
 LEAST_S, MOST_S = 3.0, 10.0  # one slow probe at least, and at most what a restart may cost
 
@@ -21,7 +20,7 @@ class WarmUp:
         """Wait for these checks, no longer than the slowest of them may take."""
         if unknown:
             self._left = set(unknown)
-            slowest_s = max(schedule.worst_detection_s(profile) for profile in unknown.values())
+            slowest_s = max(profile.detects_within_s for profile in unknown.values())
             self.until_s = now + min(max(slowest_s, LEAST_S), MOST_S)
 
     def heard(self, key: model.CheckKey) -> bool:

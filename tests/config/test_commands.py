@@ -53,6 +53,8 @@ def test_strict_makes_warnings_errors(main: Path) -> None:
 def test_A3_verbose_shows_how_long_detection_takes_at_worst(main: Path) -> None:
     result = run(check.command, "-v", str(main))
     assert "check answers: a failure is seen within 9.5s\n" in result.output
+    assert "a silent death is seen within 9.5s, and no resolver answers it after 14.5s\n" in result.output
+    assert "probes a second" in result.output
 
 
 def test_machines_get_json(main: Path) -> None:

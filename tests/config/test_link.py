@@ -352,3 +352,13 @@ def test_F6_the_digest_is_of_what_is_meant_not_of_how_it_is_written() -> None:
     assert split.digest == whole
     assert snapshot(WORLD.replace("a: 3", "a: 4")).digest != whole
     assert snapshot(WORLD.replace("192.0.2.80", "192.0.2.81")).digest != whole
+
+
+@pytest.mark.parametrize(("promise", "told"), [("9s", True), ("10s", False)])
+def test_a_promise_that_the_checks_cannot_keep_is_warned_about(promise: str, told: bool) -> None:
+    loaded = read(WORLD.replace("rules:", f"failover_within: {promise}\n        rules:"))
+    assert loaded.snapshot is not None
+    found = [one for one in loaded.problems if one.code == "too-slow"]
+    assert bool(found) == told
+    if told:
+        assert "may take 9.5s to see a silent death" in found[0].message

@@ -113,7 +113,7 @@ def test_A8_a_changed_interval_counts_from_the_last_probe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "worst"), [("silent", schedule.worst_detection_s), (False, schedule.refused_detection_s)]
+    ("answer", "worst"), [("silent", lambda one: one.detects_within_s), (False, schedule.refused_detection_s)]
 )
 def test_A3_no_detection_takes_longer_than_the_worst_that_is_shown(answer: world.Answer, worst: object) -> None:
     profile = replace(world.TCP, fall=3)

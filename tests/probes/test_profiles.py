@@ -11,7 +11,6 @@ import pytest
 
 from gtm import model, probes, units
 from gtm.config import expect, load
-from gtm.health import schedule
 from gtm.wire import records
 from tests.probes.probe_servers import Servers, make, run
 
@@ -88,7 +87,7 @@ def test_the_readme_says_how_soon_a_dead_endpoint_is_down(name: str) -> None:
     profile = snapshot().profiles[name]
     assert kind == profile.kind
     if not KINDS[kind].passive:
-        assert units.seconds(after) == pytest.approx(schedule.worst_detection_s(profile))
+        assert units.seconds(after) == pytest.approx(profile.detects_within_s)
 
 
 def test_the_readme_names_measures_that_there_are() -> None:
