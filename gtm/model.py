@@ -56,7 +56,8 @@ class Kind:
 
     `expect` and `warn` are conditions in the configuration's own words. `port` is the default without TLS, `tls_port`
     with; 0 means that the kind has no port. `passive` kinds are told (push), never run. `minimum_body_bytes` is not
-    here: bounds live with the probe.
+    here: bounds live with the probe. `again` names the measure, a time, after which a second look tells more than the
+    first: whether a stream moves.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Kind:
     port: int = 0
     tls_port: int = 0
     passive: bool = False
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def command(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for collection in COLLECTIONS:
-            _copy(_ready() / collection, directory / collection)
+            _copy(ready() / collection, directory / collection)
         files.write_atomically(
             str(directory / "gtm.schema.json"),
             (json.dumps(editor.json_schema(app.kinds(), app.senders()), indent=2) + "\n").encode(),
@@ -92,7 +92,7 @@ def command(directory: Path) -> None:
     click.echo(f"wrote {target}; next: gtm check {target}")
 
 
-def _ready() -> Path:
+def ready() -> Path:
     """Return where the ready files are: inside the installed package, or beside it in a working tree."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "data"

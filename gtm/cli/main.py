@@ -14,6 +14,7 @@ COMMANDS = {
     "init": "gtm.cli.init:command",
     "demo": "gtm.cli.demo:command",
     "explain": "gtm.cli.explain:command",
+    "probe": "gtm.cli.probe:command",
     "status": "gtm.cli.status:command",
     "events": "gtm.cli.events:command",
     "drain": "gtm.cli.orders:drain",

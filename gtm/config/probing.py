@@ -17,10 +17,7 @@ class Probing:
     def __init__(self, nouns: nodes.Nouns) -> None:
         self.nouns = nouns
         self.checks: dict[model.CheckKey, model.Check] = {}
-        self._fills = {
-            name: {one.name: one.fills or one.type == "tls" for one in kinds.options(kind)}
-            for name, kind in nouns.kinds.items()
-        }
+        self._filled = {name: filled(kind) for name, kind in nouns.kinds.items()}
 
     def standing(self) -> None:
         """Add what is checked whatever the name: the pools' checks, and those of endpoints."""
@@ -66,35 +63,50 @@ class Probing:
             for family in noun.families():
                 key = model.CheckKey(profile_name, endpoint, family, name if profile.per_name else "")
                 if key not in self.checks:
-                    self.checks[key] = self._check(key, profile, noun, zone)
+                    kind = self.nouns.kinds[profile.kind]
+                    self.checks[key] = check(kind, profile, key, noun, zone=zone, fills=self._filled[kind.name])
 
-    def _check(self, key: model.CheckKey, profile: model.Profile, endpoint: model.Endpoint, zone: str) -> model.Check:
-        kind, fills = self.nouns.kinds[profile.kind], self._fills[profile.kind]
-        probe = {"ipv4": endpoint.probe_ipv4, "ipv6": endpoint.probe_ipv6}
-        address = probe.get(key.family) or endpoint.answer(key.family)
-        if key.family == "cname":
-            address = endpoint.probe_ipv4 or endpoint.probe_ipv6 or address
-        bare = key.name.rstrip(".")
-        words = {
-            "name": bare,
-            "label": _first_label(bare),
-            "zone": zone.rstrip("."),
-            "endpoint": key.endpoint,
-            "address": address.rstrip("."),
-            "site": endpoint.site,
-        }
-        options = {name: _filled(value, words) if fills[name] else value for name, value in profile.options.items()}
-        tls = options.get("tls")
-        default = (kind.tls_port or kind.port) if isinstance(tls, model.Tls) else (kind.port or kind.tls_port)
-        port, host = options.get("port"), options.get("host")
-        return model.Check(
-            key=key,
-            profile=profile,
-            address=address,
-            port=port if isinstance(port, int) else default,
-            host=host if isinstance(host, str) and host else words["name"] or words["address"],
-            options=options,
-        )
+
+def check(
+    kind: model.Kind,
+    profile: model.Profile,
+    key: model.CheckKey,
+    endpoint: model.Endpoint,
+    *,
+    zone: str,
+    fills: Mapping[str, bool],
+) -> model.Check:
+    """Return one profile applied to one endpoint, family and name (`key`); `fills` says where placeholders are."""
+    probe = {"ipv4": endpoint.probe_ipv4, "ipv6": endpoint.probe_ipv6}
+    address = probe.get(key.family) or endpoint.answer(key.family)
+    if key.family == "cname":
+        address = endpoint.probe_ipv4 or endpoint.probe_ipv6 or address
+    bare = key.name.rstrip(".")
+    words = {
+        "name": bare,
+        "label": _first_label(bare),
+        "zone": zone.rstrip("."),
+        "endpoint": key.endpoint,
+        "address": address.rstrip("."),
+        "site": endpoint.site,
+    }
+    options = {name: _filled(value, words) if fills[name] else value for name, value in profile.options.items()}
+    tls = options.get("tls")
+    default = (kind.tls_port or kind.port) if isinstance(tls, model.Tls) else (kind.port or kind.tls_port)
+    port, host = options.get("port"), options.get("host")
+    return model.Check(
+        key=key,
+        profile=profile,
+        address=address,
+        port=port if isinstance(port, int) else default,
+        host=host if isinstance(host, str) and host else words["name"] or words["address"],
+        options=options,
+    )
+
+
+def filled(kind: model.Kind) -> Mapping[str, bool]:
+    """Return which options of a kind have placeholders filled in."""
+    return {one.name: one.fills or one.type == "tls" for one in kinds.options(kind)}
 
 
 def _first_label(name: str) -> str:

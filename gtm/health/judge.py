@@ -66,11 +66,36 @@ def warned(profile: model.Profile, result: seen.ProbeResult) -> seen.ProbeResult
     return dataclasses.replace(result, warnings=tuple(found))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spoken:
+    """One condition of a profile before one probe's measures. `holds` None: something in it was not measured."""
+
+    condition: model.Condition
+    warns: bool
+    holds: bool | None
+    sentence: str
+
+
+def speak(profile: model.Profile, measures: Mapping[str, model.Value]) -> list[Spoken]:
+    """Return every condition with whether it holds and the values filled in, for people; those that warn come last."""
+    found: list[Spoken] = []
+    for condition in (*profile.expect, *profile.warn):
+        warns, holds, text = len(found) >= len(profile.expect), None, condition.text
+        if all(one in measures for one in (condition.measure, condition.other) if one):
+            text = sentence(condition, measures)
+            try:
+                holds = _holds(condition, measures)
+            except re.error as wrong:
+                text = f"{condition.text}: not a pattern: {wrong}"
+        found.append(Spoken(condition, warns, holds, text))
+    return found
+
+
 def sentence(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:
     """Return a condition as written, each measure followed by its value in parentheses."""
     rest = condition.text.strip().removeprefix(condition.measure).strip().removeprefix(condition.op).strip()
-    other = f" ({_shown(measures[condition.other], condition.unit)})" if condition.other else ""
-    return f"{condition.measure} ({_shown(measures[condition.measure], condition.unit)}) {condition.op} {rest}{other}"
+    other = f" ({shown(measures[condition.other], condition.unit)})" if condition.other else ""
+    return f"{condition.measure} ({shown(measures[condition.measure], condition.unit)}) {condition.op} {rest}{other}"
 
 
 def _holds(condition: model.Condition, measures: Mapping[str, model.Value]) -> bool:
@@ -122,7 +147,8 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-def _shown(value: model.Value, unit: str) -> str:
+def shown(value: model.Value, unit: str) -> str:
+    """Return a measure with its unit, short enough for one line."""
     if isinstance(value, bool):
         return _text(value)
     if isinstance(value, str):

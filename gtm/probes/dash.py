@@ -53,6 +53,7 @@ KIND = model.Kind(
             "clock.skew", "s", "how far the server's clock (UTCTiming, else Date) and this machine's are apart"
         ),
         *cmsd.MEASURES,
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         fetch.TIME_FIRST_BYTE,
@@ -70,6 +71,7 @@ KIND = model.Kind(
     ),
     port=80,
     tls_port=443,
+    again="manifest.segment",
 )
 
 PATIENCE, PATIENCE_MIN_S = 2.5, 6.0

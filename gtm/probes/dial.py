@@ -21,6 +21,7 @@ from gtm.probes import certificate, prober
 
 Protocol = TypeVar("Protocol", bound=asyncio.BaseProtocol)
 
+TIME_DNS = model.Measure("time.dns", "s", "word from this machine's resolver, where the endpoint is a host name")
 TIME_CONNECT = model.Measure("time.connect", "s", "TCP connect")
 TIME_TLS = model.Measure("time.tls", "s", "TLS handshake")
 DAYS_LEFT = model.Measure("certificate.days_left", "days", "days until the certificate expires; negative once it has")
@@ -72,7 +73,7 @@ async def find(trial: prober.Trial) -> str:
             raise prober.NotRun(f"{check.address!r} is not an IP address") from None
         return _allowed(address)
     trial.awaiting = "word from this machine's resolver"
-    name = check.address.rstrip(".")
+    name, started_s = check.address.rstrip("."), trial.monotonic()
     try:
         async with asyncio.timeout(trial.left_s() * 0.9):  # to be able to say that it was the resolver
             found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
@@ -83,6 +84,7 @@ async def find(trial: prober.Trial) -> str:
         if code in {socket.EAI_NONAME, socket.EAI_NODATA}:
             raise prober.Failed(f"{name} does not exist or has no address") from None
         raise prober.NotRun(f"this machine's resolver failed for {name}: {error}") from None
+    trial.measures.setdefault(TIME_DNS.name, trial.monotonic() - started_s)
     return _allowed(ipaddress.ip_address(found[0][4][0]))
 
 

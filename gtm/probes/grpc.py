@@ -30,6 +30,7 @@ KIND = model.Kind(
         model.Measure("serving", "text", "UNKNOWN, SERVING, NOT_SERVING or SERVICE_UNKNOWN"),
         model.Measure("grpc.status", "", "status of the call: 0 is OK, 5 that the service is not known"),
         model.Measure("time.rpc", "s", "from the call to its answer"),
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         prober.TIME_TOTAL,

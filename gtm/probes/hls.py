@@ -63,6 +63,7 @@ KIND = model.Kind(
         model.Measure("key.status", "", "HTTP status of the newest segment's key"),
         model.Measure("clock.skew", "s", "how far the server's clock (Date) and this machine's are apart"),
         *cmsd.MEASURES,
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         fetch.TIME_FIRST_BYTE,
@@ -85,6 +86,7 @@ KIND = model.Kind(
     ),
     port=80,
     tls_port=443,
+    again="playlist.target",
 )
 
 

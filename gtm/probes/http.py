@@ -30,6 +30,7 @@ KIND = model.Kind(
             "json.*", "text", "a value in a JSON body by its dotted path, as in `json.load.cpu`, `json.nodes.0.ok`"
         ),
         *cmsd.MEASURES,
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         fetch.TIME_FIRST_BYTE,

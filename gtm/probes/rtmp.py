@@ -49,6 +49,7 @@ KIND = model.Kind(
         model.Measure("code", "text", "the server's last word, as in `NetConnection.Connect.Success`"),
         PRESENT,
         PUBLISHERS,
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         prober.TIME_TOTAL,

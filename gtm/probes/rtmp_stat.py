@@ -29,6 +29,7 @@ KIND = model.Kind(
         model.Measure("stream.present", "", "whether there is a publisher"),
         model.Measure("rate", "bytes", "bytes that publishers sent in a second, since the last look; not at the first"),
         model.Measure("uptime", "s", "how long nginx has been running"),
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         fetch.TIME_FIRST_BYTE,

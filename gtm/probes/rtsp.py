@@ -30,6 +30,7 @@ KIND = model.Kind(
         model.Measure("status", "", "status of the last answer"),
         model.Measure("stream.present", "", "whether the stream can be described"),
         model.Measure("stream.media", "", "streams of sound and picture in its description"),
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         prober.TIME_TOTAL,

@@ -20,6 +20,7 @@ KIND = model.Kind(
         model.Option("receive", "text", "text that must come within the timeout", "", fills=True),
     ),
     measures=(
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         prober.TIME_TOTAL,

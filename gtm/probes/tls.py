@@ -20,6 +20,7 @@ KIND = model.Kind(
         dial.DAYS_LEFT,
         model.Measure("version", "text", "the version agreed on, as in `TLSv1.3`"),
         model.Measure("alpn", "text", "the protocol agreed on, as in `h2`; empty when none was"),
+        dial.TIME_DNS,
         dial.TIME_CONNECT,
         dial.TIME_TLS,
         prober.TIME_TOTAL,

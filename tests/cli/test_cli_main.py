@@ -28,7 +28,8 @@ CLIENT_COMMANDS = [
     "explain x",
 ]
 CONTRACT = (
-    "serve check init demo explain status drain force weight release orders events reload schema version completion"
+    "serve check init demo explain probe status drain force weight release orders events reload schema version "
+    "completion"
 )
 
 
