@@ -428,13 +428,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """`listen` None switches the web off."""
+    """`listen` None switches the web off. `public` is what everybody may see."""
 
     listen: Listen | None = Listen("127.0.0.1", 8053)
     tokens: tuple[Token, ...] = ()
     url: str = ""  # as people reach the page; alerts link to it
     certificate: Certificate | None = None
     doh: bool = False
+    public: Literal["off", "names"] = "off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,9 +106,16 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
                     "reason": state.reason,
                     "order": state.order,
                     "stale": state.stale,
+                    "not_for": list(state.not_for),
                 }
             )
     return rows
+
+
+def sites_view(brain: brains.Brain) -> list[dict[str, Any]]:
+    """Return every site and where it is."""
+    sites = brain.snapshot.sites.values()
+    return [{"site": one.name, "at": one.at, "lat": one.lat, "lon": one.lon} for one in sites]
 
 
 def steered(brain: brains.Brain, name: str) -> int | None:

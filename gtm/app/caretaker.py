@@ -142,6 +142,7 @@ class Caretaker:
             "names": [],
             "pools": [],
             "endpoints": [],
+            "sites": [],
             "config": {"accepted": False, "at": self.last.at, "trouble": self._trouble()},
             "problems": show.as_json(self.problems),
             "last_table": {"at": self.last.at, "age_s": self.last.age_s(time.time()), "path": self.last.path},
@@ -179,6 +180,10 @@ class Caretaker:
     def credentials(self) -> Sequence[desk.Credential]:
         """Return the tokens that counted when the table was made."""
         return self._credentials
+
+    def public(self) -> bool:
+        """Nothing is known that could be shown."""
+        return False
 
     def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
         """See `WebNode`."""

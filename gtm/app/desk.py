@@ -65,6 +65,7 @@ class Desk:
             "names": self._names(),
             "pools": view.pools_view(mind),
             "endpoints": view.endpoints_view(mind, time.monotonic()),
+            "sites": view.sites_view(mind),
             "config": {"accepted": node.config_accepted, "at": node.config_at, "trouble": node.config_trouble},
             "geo": {"built_at": node.atlas.built_at(), "troubles": list(node.atlas.troubles)},
         }
@@ -102,6 +103,10 @@ class Desk:
     def credentials(self) -> Sequence[desk.Credential]:
         """Return the tokens of the configuration in force."""
         return self._credentials
+
+    def public(self) -> bool:
+        """Say whether everybody may see the names."""
+        return self.node.snapshot.web.public == "names"
 
     def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
         """Call `tell` with every event from now on; return what ends that."""

@@ -257,6 +257,7 @@ def _web(nouns: nodes.Nouns) -> model.WebSettings:
         written.url or "",
         doors.certificate(written.tls, relative),
         written.doh,
+        written.public,
     )
 
 

@@ -231,6 +231,8 @@ def _settings(old: model.Snapshot, new: model.Snapshot) -> Iterator[str]:
         yield f"web: listen {old.web.listen or 'off'} → {new.web.listen or 'off'}"
     if old.web.tokens != new.web.tokens:
         yield "web: tokens change"
+    if old.web.public != new.web.public:
+        yield f"web: public {old.web.public} → {new.web.public}"
     if old.store != new.store:
         yield f"store: {old.store} → {new.store}"
     if old.geo_databases != new.geo_databases:

@@ -79,6 +79,9 @@ class Web(fields.Section):
     tls: doors.Certificate | None = fields.setting(None, "its certificate; without one the web is not encrypted")
     doh: bool = fields.setting(False, "answer DNS over HTTPS at /dns-query (RFC 8484)")
     tokens: list[Token] = fields.setting([], "who may read and order; without any, orders are taken from loopback only")
+    public: Literal["off", "names"] = fields.setting(
+        "off", "what the page shows to who has no token: nothing, or the names and how well they are answered"
+    )
 
 
 class Geo(fields.Section):

@@ -36,13 +36,16 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """An endpoint and family as a whole, for people: down when it is down for every pool and name."""
+    """An endpoint and family as a whole, for people: down when it is down for every pool and name. `not_for` are the
+    names (or profiles) that it is down for although it is not down.
+    """
 
     state: model.Status
     since_s: float
     reason: str
     stale: bool
     order: str
+    not_for: tuple[str, ...] = ()
 
 
 def quietly(endpoint: str) -> Transition:

@@ -37,11 +37,12 @@ class Whole:
         telling = odd or next((one for one in mine if one.status == state), None)
         votes = [self._seen_of(key) for key in telling.votes] if telling else []
         why = verdict.explain(telling, votes) if telling else ""
+        names: tuple[str, ...] = ()
         if odd is not None and state != "down":
-            names = dict.fromkeys(one.key.name or one.key.profile for one in votes if one.status == "down")
+            names = tuple(dict.fromkeys(one.key.name or one.key.profile for one in votes if one.status == "down"))
             why = f"{state}, but not for {', '.join(names)}: {why}"
         stale = any(self._seen_of(key).state.stale for one in mine for key in one.votes)
-        return news.EndpointState(state, since_s, why, stale, order)
+        return news.EndpointState(state, since_s, why, stale, order, names)
 
     def changed(self, endpoint: str, now: float, first_bad_s: float) -> list[news.Transition]:
         """Return what people are to hear of an endpoint whose standing changed."""

@@ -12,7 +12,25 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gtm import errors, model
-from gtm.web import alerts, audit, auth, doh, limit, live, metrics, node, openapi, orders, page, read, reply
+from gtm.web import (
+    alerts,
+    assets,
+    audit,
+    auth,
+    board,
+    doh,
+    hub,
+    limit,
+    live,
+    metrics,
+    node,
+    openapi,
+    orders,
+    page,
+    read,
+    reply,
+    watch,
+)
 from gtm.web.openapi import Route
 
 MAX_BODY_BYTES = 64 * 1024
@@ -77,15 +95,26 @@ PUSH_BODY: dict[str, dict[str, Any]] = {
 
 # Whoever adds a route says here who may use it; a path that is not here needs the role `read` to be told so.
 ROUTES = (
-    Route("GET", "/", "read", page.page, "The status page.", media="text/html"),
-    Route("GET", "/static/gtm.css", "open", page.style, "The page's style sheet.", media="text/css"),
+    Route("GET", "/", "open", page.page, "The status page, with as much as one may see.", media="text/html"),
+    Route("GET", "/static/{build}/{file:.+}", "open", assets.serve, "The files of the page.", media="*/*"),
     Route("GET", "/healthz", "open", read.healthz, "Whether the process lives."),
     Route("GET", "/readyz", "open", read.readyz, "Whether DNS is answered from a judged table; 503 with why not."),
     Route("GET", "/metrics", "read", read.scrape, "Metrics for Prometheus.", media="text/plain"),
     Route("GET", "/api/v1/status", "read", read.status, "Names, pools, endpoints and processes."),
-    Route("GET", "/api/v1/endpoints", "read", read.part, "The endpoints."),
-    Route("GET", "/api/v1/pools", "read", read.part, "The pools."),
-    Route("GET", "/api/v1/names", "read", read.part, "The steered names."),
+    Route("GET", "/api/v1/board", "glance", watch.summary, "How things stand in short, and what you may do."),
+    Route("GET", "/api/v1/endpoints", "read", watch.part, "The endpoints.", watch.LIST_QUERY),
+    Route("GET", "/api/v1/pools", "read", watch.part, "The pools.", watch.LIST_QUERY),
+    Route("GET", "/api/v1/sites", "read", watch.part, "The sites.", watch.LIST_QUERY),
+    Route("GET", "/api/v1/places", "read", watch.askers, "Where the answers of the last minutes went."),
+    Route("GET", "/api/v1/names", "glance", watch.part, "The steered names.", watch.LIST_QUERY),
+    Route(
+        "GET",
+        "/api/v1/live",
+        "glance",
+        watch.stream,
+        "Changes of what the page shows (server-sent events).",
+        media="text/event-stream",
+    ),
     Route("GET", "/api/v1/explain", "read", read.explain, "Why a name gets its answer.", EXPLAIN_QUERY),
     Route("GET", "/api/v1/events", "read", read.list_events, "What happened, oldest first.", EVENTS_QUERY),
     Route("GET", "/api/v1/series", "read", read.series, "What was measured over time, for plots.", SERIES_QUERY),
@@ -156,7 +185,7 @@ def make(
                 raise reply.Denied(429, "too-many-requests", "this address asks too often", "slow down")
             needs = _needs(request)
             try:
-                who = auth.NOBODY if needs == "open" else auth.caller(request, of.credentials())
+                who = auth.NOBODY if needs == "open" else auth.who(request, of)
                 auth.check(request, who, needs)
             except reply.Denied as denied:
                 if needs == "operate":
@@ -173,10 +202,12 @@ def make(
 
     app = web.Application(middlewares=[gate], client_max_size=MAX_BODY_BYTES)
     app[node.CONTEXT] = node.Context(of, now)
+    app[board.BOARD] = board.Board(of, now)
+    app[hub.HUB] = hub.Hub(of, app[board.BOARD])
     app[read.EXPOSITION] = metrics.Exposition(of.metrics)
     for route in ROUTES:
         if route.method == "GET":
-            app.router.add_get(route.path, route.handler, allow_head=route.handler is not live.stream)
+            app.router.add_get(route.path, route.handler, allow_head=route.media != "text/event-stream")
         else:
             app.router.add_route(route.method, route.path, route.handler)
     app.router.add_get(doh.PATH, doh.get)

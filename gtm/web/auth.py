@@ -20,7 +20,7 @@ from aiohttp import web
 from gtm import model
 from gtm.web import node, reply
 
-Role = Literal["open", "read", "operate"]  # what a route asks for
+Role = Literal["open", "glance", "read", "operate"]  # what a route asks for; `glance`: see `web: {public: names}`
 MAX_SECRET_BYTES = 4096
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
@@ -34,8 +34,9 @@ class Caller:
 
 
 NOBODY = Caller("", frozenset({"open"}))
-READER: frozenset[Role] = frozenset({"open", "read"})
-OPERATOR: frozenset[Role] = frozenset({"open", "read", "operate"})
+PASSER_BY = Caller("", frozenset({"open", "glance"}))  # nobody in particular, where names are public
+READER: frozenset[Role] = frozenset({"open", "glance", "read"})
+OPERATOR: frozenset[Role] = frozenset({"open", "glance", "read", "operate"})
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 
@@ -63,6 +64,12 @@ def credentials(
             problems.append(f"token {token.name}: ${token.secret_env or '?'} is not set")
         found.append(node.Credential(token.name, token.role, secret))
     return tuple(found), tuple(problems)
+
+
+def who(request: web.Request, of: node.WebNode) -> Caller:
+    """Say who asks `of`. Raises `Denied` as `caller` does."""
+    found = caller(request, of.credentials())
+    return PASSER_BY if found is NOBODY and of.public() else found
 
 
 def caller(request: web.Request, known: Sequence[node.Credential]) -> Caller:
@@ -93,7 +100,7 @@ def _bearer(header: str, known: Sequence[node.Credential]) -> Caller:
 def check(request: web.Request, who: Caller, needs: Role) -> None:
     """Let the request pass or raise `Denied`."""
     if needs not in who.may:
-        if who is NOBODY:
+        if who in {NOBODY, PASSER_BY}:
             raise reply.Denied(401, "token-needed", "a token is needed from here", "Authorization: Bearer TOKEN")
         hint = "use an operator's token" if who.name else ""
         raise reply.Denied(403, "not-allowed", f"{who.name} may look but not touch", hint)

@@ -127,6 +127,9 @@ class WebNode(Protocol):
     def credentials(self) -> Sequence[Credential]:
         """Return the tokens of the configuration in force (see `gtm.web.auth.credentials`)."""
 
+    def public(self) -> bool:
+        """Say whether everybody may see the names and their rungs (`web: {public: names}`)."""
+
     def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
         """Call `tell` with every event (with its id) from now on, in the loop's thread; return what ends that.
 

@@ -93,6 +93,7 @@ PREVIEW = _object(
 )  # fmt: skip
 WHO = {
     "open": "Open to everybody.",
+    "glance": "As `read`, and with `web: {public: names}` open to everybody, with nothing but names and rungs.",
     "read": "Open to loopback and to any token.",
     "operate": "Needs an operator's token, or loopback when no tokens are set.",
 }

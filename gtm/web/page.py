@@ -1,91 +1,93 @@
-"""The node's status in, one plain HTML page out: no script, everything escaped, readable in a text browser.
+"""The board in, the status page as HTML out: bounded, readable with curl, and brought to life by the modules beside it.
 
-States carry a sign and a word, never a colour alone.
+Everything that stands in it is escaped, and states carry a sign and a word, never a colour alone.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from aiohttp import web
 
-from gtm import __version__, units
-from gtm.web import node
+from gtm import __version__, errors, events
+from gtm.web import assets, auth, board, node, read, reply, rows
 
-REFRESH_S = 5
-STYLE = (Path(__file__).parent / "static" / "gtm.css").read_bytes()
-SIGNS = {"up": "▲", "down": "▼", "unknown": "?"}
-RUNGS = {"first": "▲", "fallback": "◐", "degraded": "▼", "last_resort": "▼"}
-# What may be loaded and from where: this node's own style sheet, and nothing else.
-POLICY = (
-    "default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
+FIRST_ROWS = {"names": 25, "pools": 12, "endpoints": 25, "sites": 500}  # the rest comes when somebody asks for it
+FIRST_EVENTS = 25
+SIGNS = {
+    **{"up": "▲", "first": "▲", "ok": "▲", "weak": "◐", "fallback": "◐", "warn": "◐", "stale": "◌", "ordered": "◆"},
+    **{"down": "▼", "degraded": "▼", "last_resort": "▼", "bad": "▼"},
+}
+WORDS = {"weak": "weakened", "last_resort": "last resort", "first": "first pool", "ordered": "up, ordered"}
+# What may be loaded and from where: this node's own files, and nothing else. Nothing inline, no eval, no forms.
+POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"clock": clock, "span": span, "sign": sign, "word": word, "isotime": isotime, "bare": bare}
+    return made
 
 
 async def page(request: web.Request) -> web.Response:
-    """The status page."""
-    here = node.context(request)
-    status, (ready, why) = here.node.status(), here.node.ready()
-    text = render(status, ready=ready, why=why, now=here.now())
-    return web.Response(text=text, content_type="text/html")
+    """The status page: all of it, the names alone, or a door, by who asks."""
+    try:
+        who = auth.who(request, node.context(request).node)
+    except reply.Denied:
+        who = auth.NOBODY
+    body = await _body(request, who)
+    return web.Response(text=render(body), content_type="text/html")
 
 
-async def style(request: web.Request) -> web.Response:
-    """The page's style sheet."""
-    return web.Response(body=STYLE, content_type="text/css", headers={"Cache-Control": "max-age=300"})
+async def _body(request: web.Request, who: auth.Caller) -> dict[str, Any]:
+    here, shared = node.context(request), request.app[board.BOARD]
+    if "glance" not in who.may:
+        return {"view": "locked", "now": here.now(), "summary": {}, "lists": {}, "events": []}
+    look = await shared.look()
+    if "read" not in who.may:
+        names = {key: board.reduced_name(row) for key, row in look.shown["names"].items()}
+        return {
+            **{"view": "names", "now": look.at, "summary": board.reduced(look.summary), "events": []},
+            "lists": {"names": _list("names", names)},
+        }
+    try:
+        happened = await here.node.events(0.0, 0, FIRST_EVENTS)
+    except errors.StoreError:
+        happened = ()  # the headline has said it: the page itself goes on
+    lists = {kind: _list(kind, look.shown[kind]) for kind in FIRST_ROWS}
+    for kind, found in lists.items():
+        found["rows"] = [shared.dated(kind, row) for row in found["rows"]]
+    newest = [read.event_dict(one) for one in reversed(happened) if not _is_first_look(one)]
+    return {"view": "full", "now": look.at, "summary": look.summary, "lists": lists, "events": newest}
 
 
-def render(status: Mapping[str, Any], *, ready: bool, why: str, now: float) -> str:
-    """Return the page. `now` is wall-clock seconds."""
-    title = f"GTM {status.get('node', '')}"
-    body = [
-        f"<h1>{_(title)}</h1>",
-        f'<p class="headline" role="status">{_(headline(status, ready=ready, why=why))}</p>',
-        "<h2>Names</h2>",
-        _table(("name", "stands on", "served by", "TTL"), (_name_row(one) for one in status.get("names", ()))),
-        "<h2>Pools</h2>",
-        _table(
-            ("pool", "usable", "up", "members", "sees a death within", "why"),
-            (_pool_row(one) for one in status.get("pools", ())),
-        ),
-        "<h2>Endpoints</h2>",
-        _table(
-            ("endpoint", "family", "state", "served", "weight", "since", "reason", "order"),
-            (_endpoint_row(one) for one in status.get("endpoints", ())),
-        ),
-        f"<footer>gtm {_(status.get('version', __version__))} · revision {_(status.get('revision', '?'))} · "
-        f"configuration {_(str(status.get('digest', '?'))[:12])} · {_(clock(now))} · "
-        '<a href="/api/v1/status">JSON</a> <a href="/api/v1/events">events</a> <a href="/metrics">metrics</a></footer>',
-    ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="refresh" content="{REFRESH_S}"><meta name="viewport" content="width=device-width">'
-        f'<title>{_(title)}</title><link rel="stylesheet" href="/static/gtm.css"></head>\n<body>\n'
-        + "\n".join(body)
-        + "\n</body></html>\n"
-    )
+def _is_first_look(one: events.Event) -> bool:
+    """Say whether an event is a check's first good result: a start has thousands of those, and nobody needs them."""
+    return one.kind == "check" and one.before == "unknown" and one.after == "up"
 
 
-def headline(status: Mapping[str, Any], *, ready: bool, why: str) -> str:
-    """Say in one sentence how things stand, the worst first."""
-    if not ready:
-        return f"Not ready: {why or 'no judged table yet'}."
-    names, endpoints = status.get("names", ()), status.get("endpoints", ())
-    for rung, words in (
-        ("last_resort", "on the last resort"),
-        ("degraded", "degraded"),
-        ("fallback", "on a fallback pool"),
-    ):
-        if low := [str(one.get("name")) for one in names if one.get("rung") == rung]:
-            more = f" and {len(low) - 3} more" if len(low) > 3 else ""
-            return f"{len(low)} of {len(names)} names {words}: {', '.join(low[:3])}{more}."
-    up = sum(1 for one in endpoints if one.get("state") == "up")
-    return f"All {len(names)} names are answered from their first pool; {up} of {len(endpoints)} endpoint addresses up."
+def _list(kind: str, found: rows.Rows) -> dict[str, Any]:
+    ranked = rows.listed(kind, found)
+    return {"rows": ranked[: FIRST_ROWS[kind]], "total": len(ranked)}
+
+
+def render(body: Mapping[str, Any]) -> str:
+    """Return the page. `body` is what `_body` makes: `view`, `now`, `summary`, `lists` and `events`."""
+    files = f"/static/{assets.BUILD}"
+    return TEMPLATE.render(body, files=files, version=__version__, policy=POLICY)
+
+
+# --- how things are written ----------------------------------------------------------------------------------------
 
 
 def clock(at: float) -> str:
@@ -93,56 +95,35 @@ def clock(at: float) -> str:
     return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _(value: object) -> str:
-    """Escape anything that goes between tags or into a quoted attribute."""
-    return escape(str(value), quote=True)
+def isotime(at: float) -> str:
+    """Return a moment as machines read it (HTML's `datetime`)."""
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _table(head: Sequence[str], rows: Iterable[str]) -> str:
-    cells = "".join(f'<th scope="col">{_(one)}</th>' for one in head)
-    body = "\n".join(rows) or f'<tr><td colspan="{len(head)}">none</td></tr>'
-    return f"<table><thead><tr>{cells}</tr></thead>\n<tbody>{body}</tbody></table>"
+def span(seconds: float) -> str:
+    """Return how long something has lasted, in its two biggest units: `3m 20s`."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])
 
 
-def _row(kind: str, cells: Sequence[object]) -> str:
-    return f'<tr class="{_(kind)}">' + "".join(f"<td>{_(one)}</td>" for one in cells) + "</tr>"
+def bare(name: str) -> str:
+    """Return a name without the dot of the root, as people write it."""
+    return name.removesuffix(".")
 
 
-def _name_row(one: Mapping[str, Any]) -> str:
-    rung = str(one.get("rung", ""))
-    pools = ", ".join(str(pool) for pool in one.get("pools", ())) or "–"
-    return _row(rung, (one.get("name"), f"{RUNGS.get(rung, '?')} {rung.replace('_', ' ')}", pools, one.get("ttl", "")))
+def sign(state: object) -> str:
+    """Return the sign of a state's word."""
+    return SIGNS.get(str(state), "?")
 
 
-def _pool_row(one: Mapping[str, Any]) -> str:
-    usable = bool(one.get("usable"))
-    kind = "up" if usable else "down"
-    said = f"{SIGNS[kind]} {'usable' if usable else 'not usable'}"
-    within_s = one.get("detects_within_s")
-    detects = units.show_seconds(within_s) if within_s is not None else "never: no check"
-    return _row(kind, (one.get("pool"), said, one.get("up"), members(one), detects, one.get("reason", "")))
+def word(state: object) -> str:
+    """Return a state's word as people read it."""
+    return WORDS.get(str(state), str(state).replace("_", " "))
 
 
-def members(pool: Mapping[str, Any]) -> str:
-    """Return a pool's members with their signs when the node gives them, else how many there are."""
-    roster = pool.get("roster")
-    if not roster:
-        return str(pool.get("members", ""))
-    return " ".join(f"{SIGNS.get(str(one.get('state')), '?')}{one.get('endpoint')}" for one in roster)
-
-
-def _endpoint_row(one: Mapping[str, Any]) -> str:
-    state = str(one.get("state", "unknown"))
-    order = str(one.get("order") or "")
-    since = one.get("since")
-    cells = (
-        one.get("endpoint"),
-        one.get("family"),
-        f"{SIGNS.get(state, '?')} {state}{' (stale)' if one.get('stale') else ''}",
-        "yes" if one.get("serving") else "no",
-        one.get("weight"),
-        clock(float(since)) if since else "–",
-        one.get("reason", ""),
-        f"◆ {order}" if order else "",
-    )
-    return _row(state, cells)
+TEMPLATE = _environment().get_template("page.html")

@@ -45,12 +45,6 @@ async def status(request: web.Request) -> web.Response:
     return reply.tagged(request, node.context(request).node.status())
 
 
-async def part(request: web.Request) -> web.Response:
-    """One part of the status: the last word of the path says which."""
-    word = request.path.rsplit("/", 1)[1]
-    return reply.tagged(request, {word: node.context(request).node.status()[word]})
-
-
 async def explain(request: web.Request) -> web.Response:
     """Why a name gets the answer that it gets."""
     asked = request.query

@@ -29,6 +29,7 @@ DOORS = {
     "dns": {"wire/records.py", "probes/dns.py"},
     "prometheus_client": {"web/metrics.py"},
     "maxminddb": {"files.py"},
+    "jinja2": {"web/page.py"},
     "pydantic": {"config"},
     "h2": {"probes/grpc.py"},
     "aiosmtplib": {"notify/email.py"},

@@ -24,12 +24,21 @@ def status() -> dict[str, Any]:
         "digest": "abc123",
         "listen": {"dns": ["127.0.0.1:53"], "web": "127.0.0.1:8053"},
         "processes": [{"role": "control", "pid": 1}],
-        "names": [{"name": "live.example.com.", "rung": "fallback", "pools": ["edge-us"]}],
-        "pools": [{"pool": "edge-eu", "usable": False, "up": 0, "members": 1}],
+        "names": [{"name": "live.example.com.", "rung": "fallback", "pools": ["edge-us"], "ttl": 5}],
+        "pools": [
+            {
+                "pool": "edge-eu", "usable": False, "up": 0, "members": 1, "reason": "0 of 1 up", "balance": "weighted",
+                "detects_within_s": None, "roster": [],
+            }
+        ],
+        "sites": [],
+        "config": {"accepted": True, "at": NOW - 3600, "trouble": ""},
+        "geo": {"built_at": {}, "troubles": []},
         "endpoints": [
             {
                 "endpoint": "fra-1", "family": "ipv4", "state": "down", "serving": False, "weight": 3.0,
-                "since": NOW - 90, "reason": "status 503", "order": "drain", "stale": False,
+                "since": NOW - 90, "reason": "status 503", "order": "drain", "stale": False, "site": "",
+                "address": "192.0.2.1",
             }
         ],
     }  # fmt: skip
@@ -83,6 +92,8 @@ class FakeNode:
     given: list[node.OrderView] = field(default_factory=list)
     outcome: node.Reloaded = field(default_factory=lambda: node.Reloaded(True, ("endpoint fra-2 joins edge-eu",)))
     replaced: node.Replaced = field(default_factory=lambda: node.Replaced(True))
+    measured: dict[str, Any] = field(default_factory=lambda: SERIES)
+    is_public: bool = False
     is_ready: tuple[bool, str] = (True, "")
     numbers: dict[str, node.Samples] = field(default_factory=lambda: {"orders_active": {(): 0.0}})
     unconfirmed: tuple[str, ...] = ()
@@ -117,6 +128,9 @@ class FakeNode:
     def credentials(self) -> Sequence[node.Credential]:
         return self.tokens
 
+    def public(self) -> bool:
+        return self.is_public
+
     def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
         self._note("subscribe")
         self.listeners.append(tell)
@@ -128,7 +142,7 @@ class FakeNode:
 
     async def series(self, kind: str, by: str, since: float, name: str) -> Mapping[str, Any]:
         self._note("series", kind, by, since, name)
-        return SERIES
+        return self.measured
 
     async def orders(self) -> Sequence[node.OrderView]:
         self._note("orders")

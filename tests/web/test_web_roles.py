@@ -30,16 +30,17 @@ CALLERS: dict[str, dict[str, str]] = {
 REFUSED = {
     # needs -> caller -> the status with tokens set; who is not named may pass
     "open": {},
+    "glance": {"stranger": 401, "wrong": 401},
     "read": {"stranger": 401, "wrong": 401},
     "operate": {"stranger": 401, "wrong": 401, "viewer": 403, "loopback": 403},
 }
-ROUTES = [route for route in application.ROUTES if route.path != "/api/v1/stream"]
+ROUTES = [route for route in application.ROUTES if route.media != "text/event-stream"]
 
 
 async def ask(
     http: aiohttp.ClientSession, route: openapi.Route, headers: dict[str, str]
 ) -> tuple[int, dict[str, str], bytes]:
-    path = route.canonical.format(name="hls", endpoint="fra-1", id="a1")
+    path = route.canonical.format(name="hls", endpoint="fra-1", id="a1", build="x", file="gtm.css")
     path += "?name=live.example.com" if path.endswith("explain") else ""
     body = BODIES.get(route.canonical)
     async with http.request(route.method, path, json=body, headers=headers) as response:
