@@ -103,9 +103,6 @@ class Condition:
     unit: str = ""
 
 
-# --- wanted ------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Load:
     """Watermarks on a measured number: from `high` on the endpoint has too much to do, until it is at `low` again."""
