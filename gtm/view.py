@@ -135,6 +135,13 @@ def steered(brain: brains.Brain, name: str) -> int | None:
     return None
 
 
+def decision(brain: brains.Brain, index: int, qtype: str, client: Network | None) -> seen.Decision:
+    """Return the decision in force by which a policy (see `steered`) answers a client; None is nobody in particular."""
+    which, _ = _audience(brain, index, qtype, client)
+    family = brains.FAMILIES.index({"A": "ipv4", "AAAA": "ipv6"}.get(qtype, "cname"))
+    return brain.of_policy(index)[which * len(brains.FAMILIES) + family]
+
+
 def explain_name(
     brain: brains.Brain,
     now: float,

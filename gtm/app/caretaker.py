@@ -198,6 +198,10 @@ class Caretaker:
         """Refuse: nothing is measured."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)
 
+    async def analytics(self, since: float) -> Mapping[str, Any]:
+        """Refuse: nothing is measured."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
     async def orders(self) -> Sequence[desk.OrderView]:
         """Nothing is known of orders: the table holds what they did."""
         return ()

@@ -121,6 +121,10 @@ class Desk:
         """Return what was measured over time."""
         return await self.node.measuring.series(self.node.store, kind, by, since, name)
 
+    async def analytics(self, since: float) -> Mapping[str, Any]:
+        """Return who asked what from where since then, and whether answers went as intended."""
+        return await self.node.measuring.report(self.node.store, since)
+
     # --- orders ----------------------------------------------------------------------------------------------------
 
     async def orders(self) -> Sequence[desk.OrderView]:

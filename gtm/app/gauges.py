@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from gtm import __version__, view
 from gtm.app import node as nodes
+from gtm.app import watching as watchers
 from gtm.web import node as desk
 
 # What the workers count, by the metric that shows it.
@@ -18,6 +19,7 @@ COUNTED = {
     "truncated": "dns_truncated_total",
     "steered": "steered_answers_total",
     "answers": "answers_total",
+    "drawn": "pool_answers_total",
     "places": "answers_by_place_total",
     "events": "events_total",
 }
@@ -29,6 +31,22 @@ def counted(counts: Mapping[str, Mapping[tuple[str, ...], int]]) -> dict[str, de
         metric: {labels: float(count) for labels, count in counts.get(kind, {}).items()}
         for kind, metric in COUNTED.items()
     }
+
+
+def observed(watching: watchers.Watching) -> dict[str, desk.Samples]:
+    """Return what became of the samples of the workers' answers."""
+    found: dict[str, desk.Samples] = {
+        "samples_total": {(): float(watching.taken)},
+        "samples_lost_total": {(): float(watching.lost)},
+    }
+    if watching.log is not None:
+        found["query_log_lines_total"] = {(): float(watching.log.written)}
+        found["query_log_dropped_total"] = {(why,): float(count) for why, count in watching.log.dropped.items()}
+    if watching.sender is not None:
+        found["dnstap_frames_total"] = {(): float(watching.sender.sent)}
+        found["dnstap_dropped_total"] = {(): float(watching.sender.dropped)}
+        found["dnstap_connected"] = {(): float(watching.sender.connected)}
+    return found
 
 
 def collect(node: nodes.Node) -> desk.Metrics:
@@ -51,6 +69,9 @@ def collect(node: nodes.Node) -> desk.Metrics:
         for name, value in measures.items()
         if isinstance(value, (int, float))
     }
+    intended = node.measuring.counts["intended"]
+    found["pool_answers_intended_total"] = {labels: count / 1000 for labels, count in intended.items()}
+    found |= observed(node.measuring.watching)
     found["failover_seconds"] = {(): node.failovers.histogram()}
     found["config_reload_success"] = {(): float(node.config_accepted)}
     found["config_last_reload_timestamp_seconds"] = {(): node.config_at}

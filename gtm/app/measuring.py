@@ -7,28 +7,33 @@ import collections
 import fnmatch
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gtm import model, ports, seen
-from gtm.app import book, lately, meter, series
+from gtm import brain, events, model, ports, seen
+from gtm.app import analytics, book, geography, lately, meter, series, watching
+from gtm.serve import tap
 from gtm.web import node as desk
 
 HOUR_S, DAY_S, MONTH_S = 3600.0, 86400.0, 31 * 86400.0
+SLACK_S = 30.0  # who asks for the last hour asks a moment later
 MOST_POINTS = 1500
 MOST_SERIES = 50
+Points = tuple[int, list[int], series.Values]
 
 
 class Measuring:
     """Everything that one node measures. Answering never waits for any of it."""
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, happened: analytics.Happened, wall: Callable[[], float] = time.time) -> None:
         self.counts: dict[str, collections.Counter[tuple[str, ...]]] = collections.defaultdict(collections.Counter)
         self.probe_counts: collections.Counter[tuple[str, ...]] = collections.Counter()
         self.probe_times: dict[str, meter.Meter] = collections.defaultdict(meter.Meter)
         self.measures: dict[model.CheckKey, dict[str, model.Value]] = {}
         self.lately = lately.Lately()
         self.recorder = series.Recorder()
+        self.analytics = analytics.Analytics(self.recorder, happened)
+        self.watching = watching.Watching(self.analytics, happened)
         self._wall = wall
         self._over = asyncio.Event()
 
@@ -38,6 +43,7 @@ class Measuring:
             self.counts[kind].update(numbers)
         self.lately.add(counts.get("steered", {}))
         self.recorder.counts(counts)
+        self.analytics.shares.counts(counts)
 
     def probed(self, kind: str, result: seen.ProbeResult) -> None:
         """Take the result of one probe of this kind."""
@@ -47,13 +53,23 @@ class Measuring:
         self.measures[result.check] = dict(result.measures)
         self.recorder.probed(result.check.endpoint, result.took_ms, result.measures)
 
-    def forget_but(self, checks: Mapping[model.CheckKey, model.Check]) -> None:
-        """Let go of what was measured by checks that are no more."""
-        self.measures = {key: value for key, value in self.measures.items() if key in checks}
+    def happened(self, event: events.Event) -> None:
+        """Take an event: it is counted, and may move the audience."""
+        self.counts["events"][(event.kind,)] += 1
+        self.analytics.movements.happened(event)
 
-    async def run(self, kept: book.Book, in_charge: asyncio.Event) -> None:
-        """End a period every few seconds, and keep the rows that are whole, until `close`."""
+    async def take(self, snapshot: model.Snapshot, mind: brain.Brain, atlas: geography.Atlas) -> None:
+        """Take a configuration that is in force now, and let go of what checks measured that are no more."""
+        self.measures = {key: value for key, value in self.measures.items() if key in snapshot.checks}
+        await self.watching.configure(snapshot, mind, atlas)
+
+    async def run(self, kept: book.Book, in_charge: asyncio.Event, taps: Sequence[tap.Reader]) -> None:
+        """Look at the workers' answers, and keep what was measured, until `close`."""
         await in_charge.wait()
+        await asyncio.gather(self.watching.run(taps), self._measure(kept))
+
+    async def _measure(self, kept: book.Book) -> None:
+        """End a period every few seconds, and keep the rows that are whole."""
         self.recorder.recall(await kept.recall_measured(self._wall() - HOUR_S))
         began_s = time.monotonic()
         while not self._over.is_set():
@@ -66,13 +82,15 @@ class Measuring:
             # A moment inside the period that has just ended, whether the timer was early or late.
             rows = self.recorder.tick(self._wall() - series.FINE_S / 2, now_s - began_s)
             began_s = now_s
-            if rows:
+            if rows:  # a minute has passed
+                self.analytics.minute(self._wall())
                 await kept.measured(rows)
         await kept.measured(self.recorder.rest())
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let `run` end once it has kept what there is."""
         self._over.set()
+        await self.watching.close()
 
     async def series(self, store: ports.Store, kind: str, by: str, since: float, name: str) -> Mapping[str, Any]:
         """Return what the contract calls series. Raises `Refused`, `StoreError`."""
@@ -81,15 +99,7 @@ class Measuring:
             raise desk.Refused("bad-value", f"{kind[:40]!r} is not measured", f"one of {', '.join(series.KINDS)}")
         if by not in about.by:
             raise desk.Refused("bad-value", f"{kind} are not known by {by[:40]!r}", f"one of {', '.join(about.by)}")
-        window_s = self._wall() - since
-        if window_s <= HOUR_S:
-            step_s, (at, values) = series.FINE_S, self.recorder.hour(kind, by, since)
-        else:
-            step_s = series.MINUTE_S if window_s <= DAY_S else series.TEN_MINUTES_S
-            rows = await store.measured(step_s, kind, by, max(since, self._wall() - MONTH_S))
-            whole = (step_s, kind, by)
-            going_on = [row for row in self.recorder.rest() if (row.step_s, row.kind, row.by) == whole]
-            at, values = series.laid_out([*rows, *going_on])
+        step_s, at, values = await self._points(store, kind, by, since)
         every = max(1, math.ceil(len(at) / MOST_POINTS))
         at, values = series.thinned(at, values, every)
         if name:
@@ -97,6 +107,36 @@ class Measuring:
         shown = series.largest(values, MOST_SERIES, about.counted)
         lines = [{"name": one, "values": points} for one, points in shown.items()]
         return {"kind": kind, "by": by, "unit": about.unit, "step_s": step_s * every, "at": at, "series": lines}
+
+    async def _points(self, store: ports.Store, kind: str, by: str, since: float) -> Points:
+        """Return the step, the moments and the values since then, as fine as they are kept for so long."""
+        now = self._wall()
+        if now - since <= HOUR_S + SLACK_S:
+            return series.FINE_S, *self.recorder.hour(kind, by, since)
+        step_s = series.MINUTE_S if now - since <= DAY_S + SLACK_S else series.TEN_MINUTES_S
+        rows = await store.measured(step_s, kind, by, max(since, now - MONTH_S))
+        whole = (step_s, kind, by)
+        going_on = [row for row in self.recorder.rest() if (row.step_s, row.kind, row.by) == whole]
+        return step_s, *series.laid_out([*rows, *going_on])
+
+    async def report(self, store: ports.Store, since: float) -> Mapping[str, Any]:
+        """Return what the contract calls analytics. Raises `StoreError`."""
+        now, locate = self._wall(), self.watching.locate
+        totals: dict[str, dict[str, Any]] = {}
+        for kind in ("answers", "queries"):
+            totals[kind] = {}
+            for by in series.KINDS[kind].by:
+                step_s, _, values = await self._points(store, kind, by, since)
+                totals[kind][by] = analytics.ranked(values, step_s)
+        return {
+            "since": since,
+            "until": now,
+            **totals,
+            "resolvers": self.analytics.resolvers(now, locate),
+            "shares": self.analytics.delivered(),
+            "movements": self.analytics.movements.show(since),
+            "samples": {"taken": self.watching.taken, "lost": self.watching.lost},
+        }
 
 
 def _matches(name: str, pattern: str) -> bool:

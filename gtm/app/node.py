@@ -35,7 +35,9 @@ STUMBLE_S = 1.0
 # The line for systemd is made anew at most this often: it counts all endpoints.
 STATUS_S = 1.0
 # What an event ends in that somebody on duty wants to see.
-ALARMING = frozenset({"down", "failed", "tripped", "refused", "unusable", "fallback", "degraded", "last_resort"})
+ALARMING = frozenset(
+    {"down", "failed", "uneven", "tripped", "refused", "unusable", "fallback", "degraded", "last_resort"}
+)
 
 
 class Node:
@@ -43,7 +45,7 @@ class Node:
 
     def __init__(self, snapshot: model.Snapshot, path: str) -> None:
         self.snapshot, self.path = snapshot, path
-        self.measuring = measuring.Measuring()
+        self.measuring = measuring.Measuring(self.happened)
         self.link = linking.Links.from_environment(
             on_counts=self.measuring.counted, on_swapped=self._acknowledged, on_supervisor=self._told
         )
@@ -125,7 +127,8 @@ class Node:
         if (place := last.folder(self.snapshot.store)) is not None:
             self._keeper = last.Keeper(str(place / last.NAME), self.link.copy, self._keeping)
         self._spawn(self._keep_book())
-        self._spawn(self.measuring.run(self.book, self.in_charge))
+        await self.measuring.take(self.snapshot, self.brain, self.atlas)
+        self._spawn(self.measuring.run(self.book, self.in_charge, self.link.taps))
         self.happened("node", self.snapshot.node, "", "started", f"version {version}, {self.snapshot.digest[:12]}")
         self._say_troubles()
         # The orders first: no table may go out that does not know of a drained node (semantics B5).
@@ -165,7 +168,7 @@ class Node:
             await self._keeper.close()
         self.happened("node", self.snapshot.node, "started", "stopped", "asked to")
         await self.remember_now()
-        self.measuring.close()
+        await self.measuring.close()
         self.book.close()
         if not self.in_charge.is_set():  # a trial that came to nothing leaves no trace
             for task in self._tasks:
@@ -218,7 +221,6 @@ class Node:
             await asyncio.to_thread(self.brain.prepare, snapshot, networks)
         self.snapshot, self.atlas = snapshot, atlas
         self.runner.keep(snapshot.checks)
-        self.measuring.forget_but(snapshot.checks)
         try:
             with collector.resting():
                 self.feed(events.ConfigCame(snapshot, networks))
@@ -227,6 +229,7 @@ class Node:
             # a process that has a whole one.
             log.critical("the configuration could not be put in force; this process ends", exc_info=True)
             os._exit(os.EX_SOFTWARE)
+        await self.measuring.take(snapshot, self.brain, atlas)
         self._say_troubles()
 
     def _say_troubles(self) -> None:
@@ -343,7 +346,7 @@ class Node:
     def _emit(self, event: events.Event) -> None:
         level = logging.WARNING if event.after in ALARMING else logging.INFO
         log.log(level, "%s %s: %s -> %s (%s)", event.kind, event.subject, event.before, event.after, event.cause)
-        self.measuring.counts["events"][(event.kind,)] += 1
+        self.measuring.happened(event)
         self.book.write(event)
 
     def _tell(self, event: events.Event) -> None:

@@ -36,7 +36,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "answers": Kind("1/s", True, ("total", "pool", "endpoint", "name", "place")),
+    "answers": Kind("1/s", True, ("total", "pool", "endpoint", "name", "place", "country", "asn")),
     "queries": Kind("1/s", True, ("total", "subnet", "transport")),
     "probe_ms": Kind("ms", False, ("endpoint",)),
     "latency_s": Kind("s", False, ("endpoint",)),

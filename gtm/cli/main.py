@@ -17,6 +17,7 @@ COMMANDS = {
     "probe": "gtm.cli.probe:command",
     "status": "gtm.cli.status:command",
     "events": "gtm.cli.events:command",
+    "top": "gtm.cli.top:command",
     "drain": "gtm.cli.orders:drain",
     "force": "gtm.cli.orders:force",
     "weight": "gtm.cli.orders:weight",

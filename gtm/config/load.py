@@ -11,7 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from gtm import errors, model, ports
-from gtm.config import advice, alerting, decode, doors, fields, guarding, marks, nodes, ordering, probing, static, zones
+from gtm.config import (
+    advice,
+    alerting,
+    decode,
+    doors,
+    fields,
+    guarding,
+    marks,
+    nodes,
+    observing,
+    ordering,
+    probing,
+    static,
+    zones,
+)
 
 # What of `dns` has to be the same on every nameserver; the rest is a node's own.
 _SHARED = ("rate_limit", "explain_to", "tcp_connections", "tcp_per_client", "tcp_idle_s", "rate_exempt",
@@ -265,6 +279,7 @@ def _dns(nouns: nodes.Nouns) -> model.DnsSettings:
     written = nouns.decoded.config.dns
     limit = written.rate_limit
     tls, proxy = written.tls, written.proxy
+    near = functools.partial(nodes.relative, nouns.report)
     return model.DnsSettings(
         listen=tuple(written.listen),
         workers=written.workers or 0,
@@ -280,6 +295,8 @@ def _dns(nouns: nodes.Nouns) -> model.DnsSettings:
         certificate=doors.certificate(tls, functools.partial(nodes.relative, nouns.report, ("dns", "tls"))),
         proxy_listen=tuple(proxy.listen) if proxy else (),
         proxies=tuple(proxy.peers) if proxy else (),
+        query_log=observing.query_log(written.query_log, near),
+        dnstap=observing.dnstap(written.dnstap, near),
     )
 
 

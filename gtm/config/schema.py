@@ -12,7 +12,7 @@ import pydantic
 import pydantic_core.core_schema
 
 from gtm import model
-from gtm.config import doors, fields, guarding, kinds, ordering
+from gtm.config import doors, fields, guarding, kinds, observing, ordering
 
 
 class Or:
@@ -53,6 +53,8 @@ class Dns(fields.Section):
     max_amplification: float | None = fields.setting(
         None, "answers over UDP to who has shown no cookie are at most so many times as long as the question", ge=1
     )
+    query_log: observing.QueryLog | None = fields.setting(None, "some of the answers as JSON lines; off when absent")
+    dnstap: observing.Dnstap | None = fields.setting(None, "answers for tools that read dnstap; off when absent")
 
 
 class Token(fields.Section):

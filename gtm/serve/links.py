@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gtm import errors
-from gtm.serve import channel, counters, journal, keys, shared
+from gtm.serve import channel, counters, journal, keys, shared, tap
 from gtm.wire import pack, unpack
 
 # Rings in a journal may take this much, or as much as the table, before they are merged into one record.
@@ -90,6 +90,7 @@ class Links:
         self._loop = asyncio.get_running_loop()
         self._supervisor = _Line(supervisor, self._loop)
         self._workers: list[_Line] = []
+        self.taps: list[tap.Reader] = []  # what workers let us see of their answers, where we ask for it
         self._on_counts, self._on_swapped, self._on_supervisor = on_counts, on_swapped, on_supervisor
         self._page: shared.Page | None = None
         self._beating: asyncio.TimerHandle | None = None
@@ -233,6 +234,8 @@ class Links:
             self._workers.append(line)
             if self._keys >= 0:  # they may have those of a control process before this one
                 line.give("keys", self._keys)
+            self.taps.append(tap.Reader())
+            line.give("tap", self.taps[number].fd)
             self._loop.add_reader(line.channel.fileno(), self._hear_worker, number, line.channel)
         elif message.kind == "candidate":
             self.candidates.append(channel.Channel.of_fd(message.fd))
@@ -258,9 +261,10 @@ class Links:
             while (message := line.receive()) is not None:
                 if message.kind == "counts":
                     self._on_counts(number, counters.unpack(message.body))
-                elif message.kind == "hello" and self._journal is not None:
-                    # The journal that it was started with may be the one before.
-                    self._workers[number].give("journal", self._journal.fd)
+                elif message.kind == "hello":
+                    self._workers[number].give("tap", self.taps[number].fd)
+                    if self._journal is not None:  # the one that it was started with may be the one before
+                        self._workers[number].give("journal", self._journal.fd)
                 elif message.kind == "swapped":
                     self._on_swapped(number, int(message.json()["revision"]))
         except EOFError:
@@ -272,6 +276,8 @@ class Links:
             self._beating.cancel()
         for line in (self._supervisor, *self._workers):
             line.close()
+        for one in self.taps:
+            one.close()
         if self._journal is not None:
             self._journal.close()
         if self._keys >= 0:

@@ -13,9 +13,10 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-from gtm.serve import sockets
+from gtm.serve import sockets, tap
 
 Answer = Callable[[bytes, int, int, str], bytes | None]
 Oops = Callable[[str, BaseException], None]
@@ -34,6 +35,7 @@ _SENDER: Mapping[int, struct.Struct] = {
     socket.AF_INET6: struct.Struct(">8xQQ8x"),
 }
 
+_UNTAPPED = tap.Writer()  # has no ring, and gets none
 _libc = ctypes.CDLL(None, use_errno=True)
 _receive_all, _send_all = _libc.recvmmsg, _libc.sendmmsg
 _receive_all.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
@@ -104,12 +106,15 @@ def number(kind: int, host: str) -> int:
     return int.from_bytes(socket.inet_pton(kind, host.partition("%")[0]))
 
 
-def drain(sock: socket.socket, answering: Callable[[], Answer], oops: Oops) -> Callable[[], None]:
+def drain(
+    sock: socket.socket, answering: Callable[[], Answer], oops: Oops, tapped: tap.Writer = _UNTAPPED
+) -> Callable[[], None]:
     """Return what to call when `sock`, which does not block, can be read: it answers up to BATCH datagrams.
 
     `answering` is asked once for a batch: a table that comes gives another answerer, and asking for it with each packet
     would cost a call. That takes packet, family (4 or 6), address as a number and "udp". What it raises goes to `oops`
     with the word `internal`, what the kernel refuses to send with `send`: one bad packet is one packet (semantics E8).
+    What `tapped` picks of a batch is put there when the answers are on their way.
     """
     kind = sock.family
     family = 6 if kind == socket.AF_INET6 else 4
@@ -138,6 +143,8 @@ def drain(sock: socket.socket, answering: Callable[[], Answer], oops: Oops) -> C
             return
         if everywhere:
             _turn(block.controls, kind, count)
+        # Answers are written over their questions.
+        picked = [(pick, data[pick * QUERY_BYTES :][: lengths[pick]].tobytes()) for pick in tapped.picks(count)]
         answer = answering()
         start = at = 0
         for length, sender in zip(lengths[:count], senders(block.names[: count * _NAME_BYTES]), strict=True):
@@ -158,11 +165,24 @@ def drain(sock: socket.socket, answering: Callable[[], Answer], oops: Oops) -> C
                 reply = None
             at += 1
             if reply is None:
+                sizes[at - 1] = 0
                 send(start, at - 1)
                 start = at
         send(start, at)
+        if picked:
+            _show(block, family, picked, tapped)
 
     return ready
+
+
+def _show(block: _Block, family: int, picked: Sequence[tuple[int, bytes]], tapped: tap.Writer) -> None:
+    """Put questions with the answers in their places."""
+    now = time.time()
+    for at, question in picked:
+        sender = bytes(block.names[at * _NAME_BYTES : (at + 1) * _NAME_BYTES])
+        address = int.from_bytes(sender[4:8] if family == 4 else sender[8:24])
+        reply = block.data[at * QUERY_BYTES :][: block.sizes[at]].tobytes()
+        tapped.put(tap.Sample(now, 1, family, address, int.from_bytes(sender[2:4]), "udp", question, reply))
 
 
 def _turn(controls: memoryview, kind: int, count: int) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from gtm import errors
-from gtm.serve import channel, counters, doors, journal, keys, shared, tcp, udp
+from gtm.serve import channel, counters, doors, journal, keys, shared, sockets, tap, tcp, udp
 from gtm.wire import extras, respond, runtime, steps, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
@@ -80,8 +80,10 @@ class Worker:
         self._complaints = 0
         self._applying: asyncio.Task[None] | None = None
         self._rung = False
+        self._tap = tap.Writer()
         limits = tcp.Limits(*settings.tcp)
-        self._tcp = tcp.Server(self._answer, self._oops, limits, self._page, settings.worker, drop=self._drop)
+        answer = self._tapped(self._answer)
+        self._tcp = tcp.Server(answer, self._oops, limits, self._page, settings.worker, drop=self._drop)
         self._doors = doors.Doors(self._tcp, guards, self._drop)
         self._take_secrets(secret)
         self._listeners: list[asyncio.Server] = []
@@ -139,7 +141,7 @@ class Worker:
             if datagrams >= 0:
                 sock = socket.socket(fileno=datagrams)
                 sock.setblocking(False)
-                ready = udp.drain(sock, self._doors.answering(kind, self._answering), self._oops)
+                ready = self._drain(sock, kind)
                 self._drains.append((sock, ready))
                 self._loop.add_reader(sock, ready)
             if connections >= 0:
@@ -177,6 +179,22 @@ class Worker:
             return None
         return self._responder.answer(packet, family, address, transport)
 
+    def _drain(self, sock: socket.socket, kind: str) -> Callable[[], None]:
+        if kind == sockets.PROXY:  # what is asked, and by whom, stands behind the proxy's header
+            return udp.drain(sock, self._doors.answering(kind, lambda: self._tapped(self._answering())), self._oops)
+        return udp.drain(sock, self._doors.answering(kind, self._answering), self._oops, self._tap)
+
+    def _tapped(self, answer: udp.Answer) -> udp.Answer:
+        """Return what answers, and puts what is picked into the tap."""
+
+        def tapped(packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+            reply = answer(packet, family, address, transport)
+            if self._tap.picks(1):
+                self._tap.put(tap.Sample(time.time(), 1, family, address, 0, transport, packet, reply or b""))
+            return reply
+
+        return tapped
+
     def _answering(self) -> udp.Answer:
         """Return what answers datagrams now: the responder itself, or what holds it to its bounds.
 
@@ -211,6 +229,8 @@ class Worker:
                 elif message.kind == "keys":
                     self._take_secrets(keys.read(message.fd))
                     os.close(message.fd)
+                elif message.kind == "tap":
+                    self._tap.use(message.fd)
                 elif message.kind == "retire":
                     self._retire()
         except EOFError:  # nobody holds the other end any more: the supervisor is gone, and so are we soon

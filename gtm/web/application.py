@@ -69,7 +69,7 @@ EXPLAIN_QUERY = {
 }
 SERIES_QUERY = {
     "kind": "answers (or queries, probe_ms, latency_s)",
-    "by": "total, pool, endpoint, name, place for answers; total, subnet, transport for queries; else endpoint",
+    "by": "answers: total, pool, endpoint, name, place, country, asn; queries: total, subnet, transport; else endpoint",
     "since": "a moment: 1h (that long ago, the default), 1d, 31d",
     "name": "only series whose name matches this glob",
 }
@@ -118,6 +118,14 @@ ROUTES = (
     Route("GET", "/api/v1/explain", "read", read.explain, "Why a name gets its answer.", EXPLAIN_QUERY),
     Route("GET", "/api/v1/events", "read", read.list_events, "What happened, oldest first.", EVENTS_QUERY),
     Route("GET", "/api/v1/series", "read", read.series, "What was measured over time, for plots.", SERIES_QUERY),
+    Route(
+        "GET",
+        "/api/v1/analytics",
+        "read",
+        read.analytics,
+        "Who asked what from where, shares of answers beside what was intended, and what failovers moved.",
+        {"since": SERIES_QUERY["since"]},
+    ),
     Route("GET", "/api/v1/orders", "read", read.list_orders, "The orders in force."),
     Route(
         "GET",

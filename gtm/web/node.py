@@ -144,6 +144,9 @@ class WebNode(Protocol):
         1500 points. `name` is a glob, or empty for all. Refuses `bad-value`.
         """
 
+    async def analytics(self, since: float) -> Mapping[str, Any]:
+        """Return who asked what from where since then, and whether answers went as intended."""
+
     async def orders(self) -> Sequence[OrderView]:
         """Return the orders in force."""
 

@@ -90,6 +90,12 @@ async def series(request: web.Request) -> web.Response:
     return reply.tagged(request, found)
 
 
+async def analytics(request: web.Request) -> web.Response:
+    """Who asked what from where, and whether answers went as intended."""
+    here = node.context(request)
+    return reply.ok(await here.node.analytics(moment(request.query.get("since", "1h"), here.now())))
+
+
 async def list_orders(request: web.Request) -> web.Response:
     """The orders in force."""
     return reply.ok({"orders": [order_dict(one) for one in await node.context(request).node.orders()]})

@@ -6,6 +6,7 @@ The shapes are mutable and belong to one `Responder`; a change of rings is patch
 from __future__ import annotations
 
 import bisect
+import collections
 import ipaddress
 import struct
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,19 @@ class Turn:
     Each owner has a cursor of its own, so that whoever asks two names (or A and AAAA) in turn still sees every member.
     """
 
-    __slots__ = ("cells", "endpoints", "error", "hits", "instead", "pool", "replies", "size", "slots", "sticky")
+    __slots__ = (
+        "cells",
+        "endpoints",
+        "error",
+        "hits",
+        "instead",
+        "pool",
+        "replies",
+        "shares",
+        "size",
+        "slots",
+        "sticky",
+    )
 
     def __init__(self, ring: table.Ring) -> None:
         self.cells: dict[bytes, list[int]] = {}
@@ -59,6 +72,8 @@ class Turn:
         self.size = len(ring.slots)
         self.replies = tuple(Static(reply) for reply in ring.replies)
         self.hits = [0] * len(ring.replies)
+        counts = collections.Counter(ring.slots)
+        self.shares = tuple(counts[reply] / max(1, len(ring.slots)) for reply in range(len(ring.replies)))
         self.endpoints = ring.endpoints
         self.sticky = ring.sticky
         self.pool = ring.pool

@@ -125,7 +125,7 @@ def test_the_largest_series_are_shown_and_the_rest_is_summed_or_averaged() -> No
 async def ask(now: float, rows: list[seen.Measured], **asked: str | float) -> dict[str, object]:
     store = memory.MemoryStore(now=lambda: now)
     await store.keep_measured(rows)
-    one = measuring.Measuring(wall=lambda: now)
+    one = measuring.Measuring(lambda *_: None, wall=lambda: now)
     words = {"kind": "answers", "by": "pool", "since": now - 86400, "name": ""} | asked
     return dict(await one.series(store, **words))  # type: ignore[arg-type]
 
@@ -161,9 +161,9 @@ def test_a_number_that_is_none_never_reaches_json() -> None:
 
 
 def test_what_was_measured_by_checks_that_are_gone_is_forgotten() -> None:
-    one = measuring.Measuring()
+    one = measuring.Measuring(lambda *_: None)
     key = model.CheckKey("http", "fra-1", "ipv4")
     one.probed("http", seen.ProbeResult(key, "ns1", 0.0, True, took_ms=5.0, measures={"status": 200}))
-    one.forget_but({})
+    one.measures.clear()
     assert one.measures == {}
     assert one.probe_counts[("http", "ok")] == 1

@@ -44,7 +44,15 @@ class World:
         }
         self.supervisor.send("worker", fd=self.workers_control.fileno())
         self.supervisor.send_json("bound", {"listen": [["127.0.0.1", 5300]], "workers": 1}, self.page.fd)
-        return await opening
+        bound = await opening
+        await self.tapped()
+        return bound
+
+    async def tapped(self) -> None:
+        """Take the ring that a worker gets first."""
+        message = await self.next(self.worker)
+        assert message.kind == "tap"
+        os.close(message.fd)
 
     async def next(self, end: channel.Channel) -> channel.Message:
         async with asyncio.timeout(5):
@@ -109,6 +117,7 @@ async def test_a_journal_goes_to_everybody_and_is_sent_again_to_a_worker_that_sa
     first = await world.next(world.worker)
     assert (await world.next(world.worker)).kind == "rings"
     world.worker.send("hello")
+    await world.tapped()
     again = await world.next(world.worker)
     to_supervisor = await world.next(world.supervisor)
     for message in (first, again, to_supervisor):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gtm.serve import sd, sockets, udp
+from gtm.serve import sd, sockets, tap, udp
 from tests.serve import node
 
 
@@ -237,3 +237,29 @@ def test_the_sender_of_an_ipv6_datagram_is_told_whole(opened: list[socket.socket
     assert [high << 64 | low for high, low in udp._SENDER[socket.AF_INET6].iter_unpack(head)] == [
         int.from_bytes(bytes(range(1, 17)))
     ]
+
+
+@pytest.mark.parametrize(("host", "family", "address"), [("127.0.0.1", 4, 0x7F000001), ("::1", 6, 1)])
+def test_what_is_tapped_is_the_question_as_it_came_with_the_answer_that_was_sent(
+    host: str, family: int, address: int, opened: list[socket.socket]
+) -> None:
+    rows = every(sockets.open_all([(host, 0)], 1), opened)
+    sock = rows[0][0].udp
+    assert sock is not None
+    sock.setblocking(False)
+    client = client_of(sockets.addresses(rows[0])[0], opened)
+    reader, writer = tap.Reader(), tap.Writer()
+    writer.use(os.dup(reader.fd))
+    reader.want(3)
+    ready = udp.drain(sock, lambda: shout, lambda *_: None, writer)
+    for packet in (b"one", b"two", b"three", b"hush", b"five", b"six", b"boom"):
+        client.send(packet)
+    ready()
+    found = [(one.family, one.address, one.port, one.question, one.answer) for one in reader.read(10)]
+    begin, port = b"%d %d " % (family, address), client.getsockname()[1]
+    assert found == [
+        (family, address, port, b"one", begin + b"ONE"),
+        (family, address, port, b"hush", b""),
+        (family, address, port, b"boom", b""),
+    ]
+    reader.close()

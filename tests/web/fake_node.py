@@ -67,6 +67,26 @@ PREVIEW: dict[str, Any] = {
         "before": {"usable": True, "up": 1}, "after": {"usable": False, "up": 0}}],
 }  # fmt: skip
 
+_LIVE = {"name": "live.example.com.", "count": 900, "share": 0.9}
+ANALYTICS: dict[str, Any] = {
+    "since": NOW - 3600, "until": NOW,
+    "answers": {
+        "total": [{"name": "total", "count": 1000, "share": 1.0}], "pool": [], "endpoint": [],
+        "name": [_LIVE, _LIVE | {"name": "vod.example.com.", "count": 100, "share": 0.1}],
+        "place": [{"name": "EU", "count": 1000, "share": 1.0}], "country": [], "asn": [],
+    },
+    "queries": {"total": [], "subnet": [{"name": "with", "count": 800, "share": 0.8}], "transport": []},
+    "resolvers": [
+        {"address": "192.0.2.53", "queries": 700, "error": 0, "share": 0.7, "with_subnet": 1.0, "place": "EU-DE",
+         "asn": 3320},
+    ],
+    "shares": [
+        {"pool": "edge-eu", "endpoint": "fra-1", "intended": 0.5, "delivered": 0.8, "answers": 1000, "uneven": True,
+         "differs_s": 300.0},
+    ],
+    "movements": [], "samples": {"taken": 1000, "lost": 0},
+}  # fmt: skip
+
 
 ALERTS: dict[str, Any] = {
     "receivers": [{
@@ -143,6 +163,10 @@ class FakeNode:
     async def series(self, kind: str, by: str, since: float, name: str) -> Mapping[str, Any]:
         self._note("series", kind, by, since, name)
         return self.measured
+
+    async def analytics(self, since: float) -> Mapping[str, Any]:
+        self._note("analytics", since)
+        return ANALYTICS
 
     async def orders(self) -> Sequence[node.OrderView]:
         self._note("orders")
