@@ -149,7 +149,12 @@ class Reader:
         size, every, when, family, transport, port, address, asked, answered = _SAMPLE.unpack(
             _read(self._ring.bytes, at, _SAMPLE.size)
         )
-        if size != _SAMPLE.size + asked + answered or size > there or transport >= len(_TRANSPORTS) or family not in {4, 6}:
+        if (
+            size != _SAMPLE.size + asked + answered
+            or size > there
+            or transport >= len(_TRANSPORTS)
+            or family not in {4, 6}
+        ):
             return None, 0
         number = int.from_bytes(address, "big")
         if not 0 <= when < 1e11 or not 1 <= every <= EVERY[-1] or (family == 4 and number >= 1 << 32):
