@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from gtm import outlets
+
 Family = Literal["ipv4", "ipv6", "cname"]
 Status = Literal["unknown", "up", "down"]
 Rung = Literal["first", "fallback", "degraded", "last_resort"]
@@ -391,25 +393,6 @@ class Cookies:
 
 
 @dataclass(frozen=True, slots=True)
-class QueryLog:
-    """Where answers are written down (`stdout`, or a path), which share (0..1), and how many a second at most."""
-
-    path: str
-    sample: float = 0.01
-    per_second: int = 100
-    full_addresses: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dnstap:
-    """Who reads dnstap: a Unix socket's path, or an address; and which share (0..1) of the answers it gets."""
-
-    socket: str
-    tcp: Listen | None
-    sample: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class DnsSettings:
     """`workers` 0 means one per core. `rate_limit` is (responses per second, slip) or None, `rate_exempt` networks that
     it leaves alone. `max_amplification` 0: none.
@@ -429,8 +412,8 @@ class DnsSettings:
     certificate: Certificate | None = None
     proxy_listen: tuple[Listen, ...] = ()
     proxies: tuple[str, ...] = ()  # networks whose word for whom they ask is believed
-    query_log: QueryLog | None = None
-    dnstap: Dnstap | None = None
+    query_log: outlets.QueryLog | None = None
+    dnstap: outlets.Dnstap | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import collections
 import contextlib
 from collections.abc import Callable, Sequence
 
-from gtm import model
+from gtm import model, outlets
 from gtm.wire import dnstap
 
 # What waits for a reader: some 10,000 questions with their answers. Beyond it the new ones are dropped.
@@ -29,7 +29,7 @@ class Sender:
     `said(before, after, cause)` is told when the reader comes and goes.
     """
 
-    def __init__(self, to: model.Dnstap, said: Said) -> None:
+    def __init__(self, to: outlets.Dnstap, said: Said) -> None:
         self.to = to
         self.sent = self.dropped = 0
         self.connected = False
@@ -44,7 +44,7 @@ class Sender:
     @property
     def reader(self) -> str:
         """Who reads, for people."""
-        return str(self.to.tcp) if self.to.tcp is not None else self.to.socket
+        return str(model.Listen(*self.to.tcp)) if self.to.tcp is not None else self.to.socket
 
     def offer(self, frames: Sequence[bytes]) -> None:
         """Send these frames soon, or count them as dropped."""
@@ -88,7 +88,7 @@ class Sender:
     async def _connect(self) -> None:
         async with asyncio.timeout(_HANDSHAKE_S):
             if self.to.tcp is not None:
-                reader, writer = await asyncio.open_connection(self.to.tcp.host, self.to.tcp.port)
+                reader, writer = await asyncio.open_connection(*self.to.tcp)
             else:
                 reader, writer = await asyncio.open_unix_connection(self.to.socket)
         try:
