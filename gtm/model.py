@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from gtm import outlets
+from gtm import answering
 
 Family = Literal["ipv4", "ipv6", "cname"]
 Status = Literal["unknown", "up", "down"]
@@ -368,28 +368,11 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
-    """Where a secret is, never the secret itself: an environment variable or a file."""
-
-    env: str = ""
-    file: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Certificate:
     """The files of a certificate with its chain, and of its key."""
 
     chain: str
     key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cookies:
-    """What is wanted of DNS cookies. `secrets`: the one in use, then the one before; none: a node makes its own."""
-
-    enabled: bool = True
-    require: bool = False
-    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,13 +390,13 @@ class DnsSettings:
     tcp_idle_s: float = 15.0
     rate_exempt: tuple[str, ...] = ()
     max_amplification: float = 0.0
-    cookies: Cookies = Cookies()
+    cookies: answering.Cookies = answering.Cookies()
     tls_listen: tuple[Listen, ...] = ()
     certificate: Certificate | None = None
     proxy_listen: tuple[Listen, ...] = ()
     proxies: tuple[str, ...] = ()  # networks whose word for whom they ask is believed
-    query_log: outlets.QueryLog | None = None
-    dnstap: outlets.Dnstap | None = None
+    query_log: answering.QueryLog | None = None
+    dnstap: answering.Dnstap | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from gtm import outlets
+from gtm import answering
 
 MOST_WAITING = 10_000  # lines, some 3 MB; when the disk is stuck, new ones are dropped
 _BATCH = 1000
@@ -21,7 +21,7 @@ class Writer:
     `said(before, after, cause)` is called in the writing thread when the file cannot be written, and when it can again.
     """
 
-    def __init__(self, to: outlets.QueryLog, said: Callable[[str, str, str], None]) -> None:
+    def __init__(self, to: answering.QueryLog, said: Callable[[str, str, str], None]) -> None:
         self.to = to
         self.written = 0
         self.dropped = {"rate": 0, "queue": 0, "disk": 0}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gtm import errors, model
+from gtm import answering, errors, model
 from gtm.serve import encryption, keys, sockets
 from gtm.wire import cookies
 
@@ -22,7 +22,7 @@ _HTTP = ("http/1.1",)  # what the web speaks inside of TLS
 class Wanted:
     """Where the secrets of a node are: those of cookies, the certificate of DNS over TLS, and that of the web."""
 
-    cookies: tuple[model.Secret, ...] = ()
+    cookies: tuple[answering.Secret, ...] = ()
     dns: model.Certificate | None = None
     web: model.Certificate | None = None
 
@@ -35,7 +35,7 @@ class Wanted:
     def told(cls, told: Mapping[str, Any]) -> Wanted:
         """Return what `dataclasses.asdict` made of one."""
         pairs = {name: model.Certificate(**told[name]) for name in ("dns", "web") if told.get(name)}
-        return cls(tuple(model.Secret(**one) for one in told.get("cookies", ())), **pairs)
+        return cls(tuple(answering.Secret(**one) for one in told.get("cookies", ())), **pairs)
 
     def files(self) -> list[str]:
         """Return every file that is read."""
@@ -125,7 +125,7 @@ def _stamp(files: Sequence[str]) -> list[tuple[int, int, int]]:
 
 
 def _cookies(
-    where: Sequence[model.Secret], environment: Mapping[str, str], trouble: Callable[[str], None]
+    where: Sequence[answering.Secret], environment: Mapping[str, str], trouble: Callable[[str], None]
 ) -> list[bytes]:
     """Return the secrets of cookies, the newest first; none when the newest cannot be had.
 

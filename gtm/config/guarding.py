@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pydantic
 
-from gtm import model
+from gtm import answering
 from gtm.config import fields
 
 
@@ -41,8 +41,8 @@ class Cookies(fields.Section):
         return self
 
 
-def cookies(written: Cookies, relative: Callable[[str], str]) -> model.Cookies:
+def cookies(written: Cookies, relative: Callable[[str], str]) -> answering.Cookies:
     """Return what is wanted of cookies; `relative` makes a path seen from where the command runs."""
     pairs = ((written.secret_env, written.secret_file), (written.previous_env, written.previous_file))
-    secrets = tuple(model.Secret(env or "", relative(file) if file else "") for env, file in pairs if env or file)
-    return model.Cookies(written.enabled, written.require, secrets)
+    secrets = tuple(answering.Secret(env or "", relative(file) if file else "") for env, file in pairs if env or file)
+    return answering.Cookies(written.enabled, written.require, secrets)

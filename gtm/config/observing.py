@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pydantic
 
-from gtm import outlets
+from gtm import answering
 from gtm.config import fields, marks
 
 Relative = Callable[[marks.Path, str], str]  # a path as written, and what wrote it, to where it is
@@ -35,19 +35,19 @@ class Dnstap(fields.Section):
         return self
 
 
-def query_log(written: QueryLog | None, relative: Relative) -> outlets.QueryLog | None:
+def query_log(written: QueryLog | None, relative: Relative) -> answering.QueryLog | None:
     """Return what a `query_log` section means; None for none."""
     if written is None:
         return None
     path = written.path
     if path != "stdout":
         path = relative(("dns", "query_log"), path)
-    return outlets.QueryLog(path, written.sample, written.per_second, written.full_addresses)
+    return answering.QueryLog(path, written.sample, written.per_second, written.full_addresses)
 
 
-def dnstap(written: Dnstap | None, relative: Relative) -> outlets.Dnstap | None:
+def dnstap(written: Dnstap | None, relative: Relative) -> answering.Dnstap | None:
     """Return what a `dnstap` section means; None for none."""
     if written is None:
         return None
     path = relative(("dns", "dnstap"), written.socket) if written.socket else ""
-    return outlets.Dnstap(path, (written.tcp.host, written.tcp.port) if written.tcp else None, written.sample)
+    return answering.Dnstap(path, (written.tcp.host, written.tcp.port) if written.tcp else None, written.sample)

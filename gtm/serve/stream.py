@@ -10,7 +10,7 @@ import collections
 import contextlib
 from collections.abc import Callable, Sequence
 
-from gtm import model, outlets
+from gtm import answering, model
 from gtm.wire import dnstap
 
 # What waits for a reader: some 10,000 questions with their answers. Beyond it the new ones are dropped.
@@ -29,7 +29,7 @@ class Sender:
     `said(before, after, cause)` is told when the reader comes and goes.
     """
 
-    def __init__(self, to: outlets.Dnstap, said: Said) -> None:
+    def __init__(self, to: answering.Dnstap, said: Said) -> None:
         self.to = to
         self.sent = self.dropped = 0
         self.connected = False

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 GTM = ROOT / "gtm"
-GROUND = {"model", "seen", "table", "events", "ports", "errors", "units", "names", "outlets", "places"}
+GROUND = {"model", "seen", "table", "events", "ports", "errors", "units", "names", "answering", "places"}
 THINKING = {"wire", "steer", "health", "config", "alerts", "drills"}
 MINDS = {"brain", "view", "preview"}
 DOING = {"serve", "probes", "store", "notify", "web", "files"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from gtm import model
+from gtm import answering, model
 from gtm.app import secrets
 from gtm.serve import keys, shared
 
@@ -29,7 +29,9 @@ def test_secrets_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatc
     (tmp_path / "secret").write_text(f"{ONE}\n")
     monkeypatch.setenv("GTM_BEFORE", OTHER)
     one = Given()
-    one.vault.take(secrets.Wanted((model.Secret(file=str(tmp_path / "secret")), model.Secret(env="GTM_BEFORE"))))
+    one.vault.take(
+        secrets.Wanted((answering.Secret(file=str(tmp_path / "secret")), answering.Secret(env="GTM_BEFORE")))
+    )
     (found,) = one.keys
     assert (found.cookies, one.troubles) == ((bytes.fromhex(ONE), bytes.fromhex(OTHER)), [])
     assert ONE not in repr(found)
@@ -41,7 +43,7 @@ def test_a_secret_that_is_none_is_told_without_being_shown_and_done_without(tmp_
     (tmp_path / "secret").write_text(text)
     one = Given()
     for name in ("secret", "gone"):
-        one.vault.take(secrets.Wanted((model.Secret(file=str(tmp_path / name)),) * 2))
+        one.vault.take(secrets.Wanted((answering.Secret(file=str(tmp_path / name)),) * 2))
     assert [found.cookies for found in one.keys] == [(), ()]
     assert len(one.troubles) == 2
     assert not any("canary" in said or ONE[:-2] in said for said in one.troubles)
@@ -91,6 +93,6 @@ def test_a_certificate_is_taken_when_its_files_change_and_kept_while_they_do_not
 
 
 def test_what_is_wanted_is_remembered_for_a_node_without_its_configuration() -> None:
-    wanted = secrets.Wanted((model.Secret(file="f"),), model.Certificate("c", "k"), None)
+    wanted = secrets.Wanted((answering.Secret(file="f"),), model.Certificate("c", "k"), None)
     assert secrets.Wanted.told(json.loads(json.dumps(asdict(wanted)))) == wanted
     assert secrets.Wanted.told({}) == secrets.Wanted()

@@ -1,8 +1,25 @@
-"""Where answers are to be seen: the nouns of the query log and of dnstap."""
+"""How a node answers DNS, and where its answers are to be seen: nouns that only `model.DnsSettings` holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret is, never the secret itself: an environment variable or a file."""
+
+    env: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """What is wanted of DNS cookies. `secrets`: the one in use, then the one before; none: a node makes its own."""
+
+    enabled: bool = True
+    require: bool = False
+    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
