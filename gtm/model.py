@@ -390,7 +390,7 @@ class DnsSettings:
     tcp_idle_s: float = 15.0
     rate_exempt: tuple[str, ...] = ()
     max_amplification: float = 0.0
-    cookies: answering.Cookies = answering.Cookies()
+    cookies: answering.Cookies = field(default_factory=answering.Cookies)
     tls_listen: tuple[Listen, ...] = ()
     certificate: Certificate | None = None
     proxy_listen: tuple[Listen, ...] = ()
