@@ -219,10 +219,12 @@ def _policy(brain: brains.Brain, index: int, judge: suppose.Judge, now: float, s
     """Return what would become of a policy's names; None when nothing would."""
     policy = brain.snapshot.policies[index]
     before = brain.of_policy(index)
-    after = [
+    whom = [(who, family) for who in brain.partition.by_policy[index].audiences for family in brains.FAMILIES]
+    after = [  # a family that nobody is answered in now has nothing to lose
         brain.decide(policy, who, family, now, lambda pool, name, of: judge(pool, name, of, policy))
-        for who in brain.partition.by_policy[index].audiences
-        for family in brains.FAMILIES
+        if old.replies
+        else old
+        for (who, family), old in zip(whom, before, strict=True)
     ]
     pairs = [(old, new, shares.moved(old, new)) for old, new in zip(before, after, strict=True) if old.replies]
     if all(moved == 0 and old.rung == new.rung for old, new, moved in pairs):

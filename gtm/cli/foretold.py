@@ -15,9 +15,9 @@ def show(body: Mapping[str, Any]) -> None:
     names, total = body["names"], body["names_total"]
     by = "by the answers of the last minutes" if body["share_by"] == "answers" else "each name alike"
     click.echo(tables.clean(f"endpoints: {', '.join(body['endpoints']) or 'none'}"))
-    click.echo(f"{body['share']:.1%} of all answers would move ({by}); {total} names are touched")
+    click.echo(f"{body['share']:.1%} of all answers would move ({by}); names touched: {total}")
     if body["left_with_nothing"]:
-        click.echo(f"{body['left_with_nothing']} names would be left with nothing for some clients")
+        click.echo(f"names that would be left with nothing for some clients: {body['left_with_nothing']}")
     console = tables.console()
     if body["pools"]:
         head = ("pool", "in service", "then", "of", "")

@@ -21,6 +21,10 @@ dns:
 web:
   listen: 127.0.0.1:8053             # status page, API and /metrics; `off` switches it off
 
+orders:                              # what operators may order: gtm drain, force, weight
+  default_for: 4h                    # an order that names no end lifts itself after this
+  keep_up: {name: 1}                 # an order that leaves a name with nobody is refused, unless with --break-glass
+
 # geo:                               # a database in MaxMind's format, for rules by place
 #   databases: [GeoLite2-City.mmdb]
 

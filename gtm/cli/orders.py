@@ -63,7 +63,7 @@ def drain(*, target: str, wait: bool, as_json: bool, url: str, **more: Any) -> N
 
     TARGET is an endpoint, a glob (edge-*), site:NAME or pool:NAME.
     """
-    done = _give({"target": target, "order": "drain"}, as_json=as_json and not wait, url=url, **more)
+    done = _give({"target": target, "order": "drain"}, as_json=as_json, url=url, quiet=wait and as_json, **more)
     if wait and done is not None:
         done = _wait(client.reach(url), done, quiet=as_json)
         if as_json:
@@ -156,8 +156,9 @@ def _give(
     break_glass: bool,
     as_json: bool,
     url: str,
+    quiet: bool = False,
 ) -> dict[str, Any] | None:
-    """Post an order, say what became of it and return it; None for one that was only tried.
+    """Post an order, say what became of it (unless `quiet`) and return it; None for one that was only tried.
 
     Raises `GtmError` when not every node has confirmed it.
     """
@@ -167,9 +168,9 @@ def _give(
         tables.say_json(body) if as_json else foretold.show(body)
         return None
     done: dict[str, Any] = body["order"]
-    if as_json:
+    if as_json and not quiet:
         tables.say_json(body)
-    else:
+    elif not as_json:
         click.echo(tables.clean(_sentence(done)))
     if done.get("unconfirmed"):
         raise errors.GtmError(

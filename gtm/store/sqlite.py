@@ -306,8 +306,9 @@ def _connect(path: str) -> sqlite3.Connection:
             raise errors.StoreError(f"{path}: written by a newer gtm (version {version}, known {len(MIGRATIONS)})")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")  # an order that was confirmed survives a loss of power
-        for number, text in enumerate(MIGRATIONS[version:], version + 1):
-            db.executescript(f"BEGIN IMMEDIATE; {text} PRAGMA user_version = {number}; COMMIT;")
+        if version < len(MIGRATIONS):  # all of them or none: no file is left between two versions
+            lift = " ".join(MIGRATIONS[version:])
+            db.executescript(f"BEGIN IMMEDIATE; {lift} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;")
     except BaseException:
         db.close()
         raise

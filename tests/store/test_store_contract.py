@@ -60,6 +60,11 @@ async def test_health_of_checks_that_went_away_is_forgotten_in_the_end(world: Wo
     assert set(await world.store.health()) == {CHECK_PER_NAME}
 
 
+async def test_broken_glass_comes_back_with_its_order(world: World) -> None:
+    await world.store.put_order(replace(ORDER, break_glass=True))
+    assert [one.break_glass for one in await world.store.orders()] == [True]
+
+
 async def test_orders_come_back_in_the_order_in_which_they_were_given(world: World) -> None:
     later = replace(ORDER, id="a0", at=NOW + 1, until=0.0, order="drain", value=1.0)
     await world.store.put_order(later)

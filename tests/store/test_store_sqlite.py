@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,8 @@ async def test_a_disk_that_hangs_costs_a_bounded_wait_and_never_the_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "MAX_PENDING", 2)
-    async with opened(tmp_path / "gtm.db", wait_s=0.05) as store:
+    async with opened(tmp_path / "gtm.db") as store:
+        store._wait_s = 0.05  # opening took its own time
         go = threading.Event()
         stuck = asyncio.create_task(store._run(go.wait))
         queued = asyncio.create_task(store.orders())
@@ -174,3 +176,14 @@ async def test_a_file_that_another_process_holds_is_a_store_error_not_a_corrupt_
         other.close()
         await store.put_order(ORDER)
         assert await store.orders() == (ORDER,)
+
+
+async def test_a_file_of_the_first_version_is_lifted_with_the_orders_in_it(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "gtm.db") as db:
+        db.executescript(f"{sqlite.MIGRATIONS[0]} PRAGMA user_version = 1;")
+        db.execute("INSERT INTO orders VALUES ('a1', 'fra-1', 'drain', 1.0, '', '', ?, 0.0)", (NOW,))
+    db.close()
+    async with opened(tmp_path / "gtm.db") as store:
+        assert await store.orders() == (ORDER,)
+        await store.put_order(replace(ORDER, id="a2", break_glass=True))
+        assert [one.break_glass for one in await store.orders()] == [False, True]
