@@ -26,6 +26,7 @@ from gtm import names
 from gtm.cli import demo_geo
 
 ROUNDS, SECONDS = 7, 3.0
+RESOLVERS = 2000
 EDGES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 # Different questions that are asked over and over: with as many client subnets, so that nobody lives on a cache.
 QUESTIONS = 20_000
@@ -35,12 +36,13 @@ _DOTTED = struct.Struct(">I")
 
 
 class Row(NamedTuple):
-    """One line of the table: `server` is a key of `_makers`; `subnets` says that questions carry client subnets."""
+    """One line of the table: `server` is a key of `_makers`; `subnets` and `cookies` say what questions carry."""
 
     label: str
     server: str
     name: str = servers.NAME
     subnets: bool = False
+    cookies: bool = False
 
 
 class Result(NamedTuple):
@@ -59,6 +61,7 @@ ROWS = (
     Row("GTM, everything on", "gtm-all"),
     Row("GTM, everything on, client subnets", "gtm-all", subnets=True),
     Row("GTM, the same with a rate limit", "gtm-limit", subnets=True),
+    Row("GTM, a rate limit and cookies", "gtm-limit", cookies=True),
     Row("GTM, the same, every answer explained", "gtm-explain", subnets=True),
 )
 REFERENCE = ROWS[0].label
@@ -83,6 +86,8 @@ def questions(row: Row, dice: random.Random) -> bytes:
         data = b""
         if row.subnets:  # RFC 7871 section 6: a /24
             data = struct.pack(">HHHBB", 8, 7, 1, 24, 0) + _DOTTED.pack(dice.randrange(1 << 24, 224 << 24))[:3]
+        if row.cookies:  # RFC 7873 section 5.1: what a resolver sends first; each has one cookie for a server
+            data = struct.pack(">HHQ", 10, 8, dice.randrange(RESOLVERS))
         opt = struct.pack(">BHHIH", 0, 41, _OPT_BYTES, 0, len(data)) + data
         packet = struct.pack(">HHHHHH", 0, 0, 1, 0, 0, 1) + asked + opt
         packets.append(struct.pack(">H", len(packet)) + packet)

@@ -42,13 +42,13 @@ _receive_all.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_
 _send_all.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
 
-class _Piece(ctypes.Structure):
+class Piece(ctypes.Structure):
     """struct iovec."""
 
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-class _Message(ctypes.Structure):
+class Message(ctypes.Structure):
     """struct msghdr."""
 
     _fields_ = (
@@ -62,10 +62,10 @@ class _Message(ctypes.Structure):
     )
 
 
-class _Head(ctypes.Structure):
+class Head(ctypes.Structure):
     """struct mmsghdr."""
 
-    _fields_ = (("message", _Message), ("length", ctypes.c_uint))
+    _fields_ = (("message", Message), ("length", ctypes.c_uint))
 
 
 class _Block:
@@ -79,17 +79,17 @@ class _Block:
             ctypes.create_string_buffer(BATCH * each) for each in (QUERY_BYTES, _NAME_BYTES, _SPACE_BYTES)
         ]
         data, names, controls = map(ctypes.addressof, kept)
-        self.heads, pieces = (_Head * BATCH)(), (_Piece * BATCH)()
+        self.heads, pieces = (Head * BATCH)(), (Piece * BATCH)()
         self._pieces = pieces
         for at in range(BATCH):
-            pieces[at] = _Piece(data + at * QUERY_BYTES, QUERY_BYTES)
-            self.heads[at].message = _Message(
+            pieces[at] = Piece(data + at * QUERY_BYTES, QUERY_BYTES)
+            self.heads[at].message = Message(
                 name=names + at * _NAME_BYTES, name_bytes=_NAME_BYTES,
-                pieces=ctypes.addressof(pieces) + at * ctypes.sizeof(_Piece), piece_count=1,
+                pieces=ctypes.addressof(pieces) + at * ctypes.sizeof(Piece), piece_count=1,
                 control=controls + at * _SPACE_BYTES if control else None, control_bytes=_CONTROL_BYTES[kind] * control,
             )  # fmt: skip
         self.data, self.names, self.controls = (memoryview(one).cast("B") for one in kept[:3])
-        self.lengths = memoryview(self.heads).cast("B").cast("I")[_Head.length.offset // 4 :: ctypes.sizeof(_Head) // 4]
+        self.lengths = memoryview(self.heads).cast("B").cast("I")[Head.length.offset // 4 :: ctypes.sizeof(Head) // 4]
         self.sizes = memoryview(pieces).cast("B").cast("P")[1::2]
         # What the kernel and we overwrite is put back as it was, all at once.
         self._all = [(view, bytes(view)) for view in (memoryview(one).cast("B") for one in (self.heads, pieces))]
@@ -121,7 +121,7 @@ def drain(
     # On a socket for all addresses the answer must leave from the address that was asked (RFC 2181 section 4.1).
     everywhere = sock.getsockname()[0] in sockets.EVERYWHERE
     block = _Block(kind, control=everywhere)
-    first, head_bytes = ctypes.addressof(block.heads), ctypes.sizeof(_Head)
+    first, head_bytes = ctypes.addressof(block.heads), ctypes.sizeof(Head)
     data, lengths, sizes, clear = block.data, block.lengths, block.sizes, block.clear
     senders = _SENDER[kind].iter_unpack
 

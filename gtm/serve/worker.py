@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from gtm import errors
-from gtm.serve import channel, counters, doors, journal, keys, shared, sockets, tap, tcp, udp
+from gtm.serve import channel, counters, doors, journal, keys, quench, shared, sockets, tap, tcp, udp
 from gtm.wire import extras, respond, runtime, steps, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
@@ -87,6 +87,7 @@ class Worker:
         self._doors = doors.Doors(self._tcp, guards, self._drop)
         self._take_secrets(secret)
         self._listeners: list[asyncio.Server] = []
+        self._quench = quench.Quench()
         self._drains: list[tuple[socket.socket, Callable[[], None]]] = []
         self.stopped = asyncio.Event()
 
@@ -125,6 +126,7 @@ class Worker:
             self._loop.remove_reader(sock)
             sock.close()
         self._drains = []
+        self._quench.forget()
         for listener in self._listeners:
             listener.close()
         self._wait_for_connections(self._loop.time() + _RETIRED_S)
@@ -141,6 +143,8 @@ class Worker:
             if datagrams >= 0:
                 sock = socket.socket(fileno=datagrams)
                 sock.setblocking(False)
+                if kind != sockets.PROXY:  # there the kernel sees the proxy
+                    self._quench.add(sock)
                 ready = self._drain(sock, kind)
                 self._drains.append((sock, ready))
                 self._loop.add_reader(sock, ready)
@@ -324,6 +328,8 @@ class Worker:
         """Send counts, and collect the little garbage that there is at a time that we choose."""
         self._loop.call_later(_COUNTS_S, self._keep_house)
         self._complaints = 0
+        for network in self._quench.look(self._guard.drain_floods(), self._loop.time()):
+            print(f"gtm: {quench.text(network)} floods; the kernel drops most of it", file=sys.stderr)
         self._collect()
         if self._applying is None:  # else it would walk over half a table, which is no garbage
             gc.collect()

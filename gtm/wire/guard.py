@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gtm.wire import cookies, limit, networks, tally
+from gtm.wire import cookies, limit, networks, runtime, tally
 
+# Of answers that are held back, every so many-th is noted with its network; a flood is millions of them.
+NOTED = 16
+MOST_NOTED = 1024  # networks between two looks
 Answer = Callable[[bytes, int, int, str], bytes | None]
 
 
@@ -29,7 +32,9 @@ class Guard:
     ) -> None:
         self._limiter, self._jar, self._most_times = limiter, jar, most_times
         self._exempt = networks.Networks(exempt)
-        self._dropped = self._truncated = 0
+        self._dropped = self._truncated = self._held = 0
+        # Of whom answers are held back, by family and network: a sample of them, and of no more networks than so many.
+        self._floods: dict[tuple[int, int], int] = {}
         self.is_needed = limiter is not None or most_times > 0
 
     def over(self, answer: Answer, now_s: float) -> Answer:
@@ -53,6 +58,9 @@ class Guard:
                 self._dropped += 1
             else:
                 self._truncated += 1
+            self._held += 1
+            if self._held % NOTED == 0:
+                self._note(family, address)
             return passed
 
         return guarded
@@ -61,6 +69,16 @@ class Guard:
         if self._exempt.holds(family, address):
             return True
         return self._jar is not None and self._jar.is_good((address, packet[packet.find(b"\0", 12) + 5 :]))
+
+    def _note(self, family: int, address: int) -> None:
+        network = family, address >> runtime.WIDTH[family] - limit.PREFIX_BITS[family]
+        if network in self._floods or len(self._floods) < MOST_NOTED:
+            self._floods[network] = self._floods.get(network, 0) + 1
+
+    def drain_floods(self) -> dict[tuple[int, int], int]:
+        """Return how many answers were held back since the last time, about, by family and network (its first bits)."""
+        found, self._floods = {network: NOTED * number for network, number in self._floods.items()}, {}
+        return found
 
     def drain_counts(self) -> tally.Counts:
         """Return what was held back since the last time."""

@@ -222,6 +222,22 @@ def test_an_answer_to_who_is_not_proved_is_at_most_so_many_times_its_question() 
     assert held.drain_counts() == {}
 
 
+def test_G6_of_whom_much_is_held_back_is_noted_and_of_no_more_networks_than_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "MOST_NOTED", 3)
+    one = Asker()
+    held = guard.Guard(limit.Limiter(1, 2, seed=1), one.jar)
+    answer, packet = held.over(one.server.responder.answer, 1000.0), test_questions.packet()
+    for at in range(5):
+        for _ in range(1000):
+            answer(packet, *world.number(f"10.0.{at}.{at}"), "udp")
+    floods = held.drain_floods()
+    assert set(floods) == {(4, 0x0A0000), (4, 0x0A0001), (4, 0x0A0002)}
+    assert all(abs(number - 999) <= guard.NOTED for number in floods.values())
+    assert held.drain_floods() == {}
+
+
 # --- other options ------------------------------------------------------------------------------------------------
 
 

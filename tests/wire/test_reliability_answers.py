@@ -43,6 +43,11 @@ ZONE = world.zone(
 SERVER = world.serve(ZONE)
 
 
+def packet_of(name: str, rtype: str) -> bytes:
+    """Return a question for a name of the zone (empty: its apex), as a resolver sends it."""
+    return dns.message.make_query(f"{name}.plain.example.".lstrip("."), rtype, use_edns=0, payload=1232).to_wire()
+
+
 def ask(name: str, rtype: str = "A", **more: object) -> dns.message.Message:
     return SERVER.ask(f"{name}.plain.example.", rtype, **more)  # type: ignore[arg-type]
 
