@@ -171,6 +171,9 @@ class Health:
         eased, reached = watch.load, watch.reached
         result = judge.warned(watch.profile, result)
         ok, reason = judge.judge(watch.profile, result)
+        if ok:
+            carriers = self._standings.streams.carriers(key)
+            ok, reason, result = self._watches.compared(watch, carriers, result)
         self._watches.take(watch, ok, reason, result, now)
         self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)
         happened: list[news.Transition] = []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import collections
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gtm import model, seen
-from gtm.health import alarms, hysteresis, load
+from gtm.health import alarms, compare, hysteresis, load
 
 REMEMBERED_S = 300.0  # semantics A1: what is older than five minutes is not known any more
 STALE_INTERVALS = 10  # semantics A7
@@ -19,7 +20,8 @@ class Watch:
     `cut_offs` are the probes in a row that had no way to the endpoint's network.
 
     `ignore_next` says that a probe of what the check was before a reload is still out. `load` is how far the weight
-    has been eased, `reached` whether the server itself answered the last probe.
+    has been eased, `reached` whether the server itself answered the last probe, `edge` where the live edge was then,
+    and `lags_s` how far that has been behind the other nodes.
     """
 
     check: model.Check
@@ -30,6 +32,8 @@ class Watch:
     cut_offs: int = 0
     load: load.Load = load.IDLE
     reached: bool = False
+    edge: compare.Edge | None = None
+    lags_s: collections.deque[float] = field(default_factory=lambda: collections.deque(maxlen=compare.PAST))
 
     @property
     def profile(self) -> model.Profile:
@@ -114,6 +118,28 @@ class Watches:
         rings_s = self._silences.at(watch.check.key)
         if rings_s is None or watch.limit_s < rings_s:
             self._silences.set(watch.check.key, watch.limit_s)
+
+    def compared(
+        self, watch: Watch, carriers: Sequence[model.CheckKey], result: seen.ProbeResult
+    ) -> tuple[bool, str, seen.ProbeResult]:
+        """Compare the live edge that a good result shows with that of the other nodes which have the stream.
+
+        Return whether the result is still good, why not, and the result with a warning where a node stands apart.
+        """
+        watch.edge = compare.edge(result.measures)
+        if watch.edge is None or len(carriers) < compare.MIN_NODES:
+            return True, result.reason, result
+        siblings = [self._watches[key] for key in carriers if key != watch.check.key]
+        lag_s = compare.lag_s(watch.edge, [one.edge for one in siblings if one.edge and one.measured == "up"])
+        if lag_s is None:
+            return True, result.reason, result
+        watch.lags_s.append(lag_s)
+        found = compare.remark(watch.edge, watch.lags_s)
+        if found is None:
+            return True, result.reason, result
+        if found.severe:
+            return False, found.text, result
+        return True, result.reason, replace(result, warnings=(*result.warnings, found.text))
 
     def silent(self, now: float) -> list[model.CheckKey]:
         """Return the checks whose silence has become too long just now; `expire` takes note of it."""

@@ -1,0 +1,81 @@
+"""Where the live edge stands on every node that carries a stream in, which node stands apart and why out.
+
+Each node is compared with the median of its siblings, so that nobody's clock has to be right, only the others' alike.
+The thresholds are those of the streaming notes: two target durations are worth a word, three are a failure.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gtm import model
+
+MIN_NODES = 3  # of two that differ, nobody knows which is right
+WARN, FAIL = 2.0, 3.0  # target durations behind the others
+SKEW_S = 2.0  # a clock that is off by less has explained nothing
+PAST = 12  # comparisons that tell a constant distance from one that comes and goes
+KINDS = (  # measures of the same thing in HLS and DASH: latency, target duration, age in caches
+    ("playlist.latency", "playlist.target", "playlist.cached"),
+    ("manifest.latency", "manifest.segment", "manifest.cached"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """How far a node's newest segment is behind the present, by its own dates; all in seconds."""
+
+    latency_s: float
+    target_s: float
+    cached_s: float = 0.0
+    skew_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What sets a node apart, in a sentence; `severe` when the node is to count as failed for this stream."""
+
+    text: str
+    severe: bool
+
+
+def edge(measures: Mapping[str, model.Value]) -> Edge | None:
+    """Return where the edge is by one probe's measures; None when it does not tell."""
+    for latency, target, cached in KINDS:
+        latency_s, target_s = _number(measures, latency), _number(measures, target)
+        if latency_s is not None and target_s:
+            held_s, skew_s = _number(measures, cached), _number(measures, "clock.skew")
+            return Edge(latency_s, target_s, held_s or 0.0, skew_s or 0.0)
+    return None
+
+
+def lag_s(mine: Edge, others: Sequence[Edge]) -> float | None:
+    """Return how far a node is behind the median of its siblings, in seconds; None when they are too few."""
+    if len(others) + 1 < MIN_NODES:
+        return None
+    return mine.latency_s - statistics.median(one.latency_s for one in others)
+
+
+def remark(mine: Edge, lags_s: Sequence[float]) -> Remark | None:
+    """Return what sets a node apart that is `lags_s[-1]` behind its siblings now, and was as the others before."""
+    behind_s = lags_s[-1]
+    if abs(behind_s) <= WARN * mine.target_s:
+        return None
+    constant = len(lags_s) >= PAST and max(lags_s) - min(lags_s) <= mine.target_s
+    where = f"{abs(behind_s):.1f}s {'behind' if behind_s > 0 else 'ahead of'} the other nodes"
+    if mine.skew_s > SKEW_S and abs(mine.skew_s - abs(behind_s)) <= mine.target_s:
+        return Remark(f"{where}: its clock is off by {mine.skew_s:.1f}s", False)
+    if constant:
+        return Remark(f"always {where}: another encoder's clock, or a longer way", False)
+    if behind_s < 0:
+        return None  # the others are late, and that is theirs
+    severe = behind_s > FAIL * mine.target_s
+    if mine.cached_s > mine.target_s:
+        return Remark(f"{where}: a cache has held its playlist for {mine.cached_s:.0f}s", severe)
+    return Remark(f"{where}: it pulls the stream too late", severe)
+
+
+def _number(measures: Mapping[str, model.Value], name: str) -> float | None:
+    value = measures.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,96 @@
+"""The same stream on several nodes: who stands apart, and why (streaming 1.12)."""
+
+from __future__ import annotations
+
+import pytest
+
+from gtm import model
+from gtm.health import compare
+from tests.health import world
+
+TARGET_S = 2.0
+
+
+def edge(latency_s: float, **more: float) -> compare.Edge:
+    return compare.Edge(latency_s, TARGET_S, **more)
+
+
+def test_the_edge_is_read_from_what_hls_and_dash_measure() -> None:
+    measures: dict[str, model.Value] = {"playlist.latency": 7.5, "playlist.target": 2, "clock.skew": 0.3}
+    assert compare.edge(measures) == compare.Edge(7.5, 2, 0.0, 0.3)
+    assert compare.edge({"manifest.latency": 4.0, "manifest.segment": 4.0, "manifest.cached": 9}) == compare.Edge(
+        4, 4, 9
+    )
+    assert compare.edge({"playlist.target": 2.0}) is None
+    assert compare.edge({"playlist.latency": 7.5, "playlist.target": 0}) is None
+
+
+def test_of_two_that_differ_nobody_knows_which_is_right() -> None:
+    assert compare.lag_s(edge(20), [edge(6)]) is None
+    assert compare.lag_s(edge(20), [edge(6), edge(7)]) == 13.5
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "more", "said", "severe"),
+    [
+        (3.9, {}, None, False),
+        (4.5, {}, "4.5s behind the other nodes: it pulls the stream too late", False),
+        (6.5, {}, "6.5s behind the other nodes: it pulls the stream too late", True),
+        (9.0, {"cached_s": 38.0}, "9.0s behind the other nodes: a cache has held its playlist for 38s", True),
+        (9.0, {"skew_s": 8.0}, "9.0s behind the other nodes: its clock is off by 8.0s", False),
+        (-9.0, {"skew_s": 9.5}, "9.0s ahead of the other nodes: its clock is off by 9.5s", False),
+        (-9.0, {}, None, False),
+    ],
+)
+def test_a_node_apart_is_told_with_its_cause(
+    lag_s: float, more: dict[str, float], said: str | None, severe: bool
+) -> None:
+    found = compare.remark(edge(10, **more), [lag_s])
+    assert (found.text if found else None) == said
+    assert bool(found and found.severe) == severe
+
+
+@pytest.mark.parametrize(("sign", "where"), [(1, "behind"), (-1, "ahead of")])
+def test_a_constant_distance_is_a_clock_or_a_way_and_no_failure(sign: int, where: str) -> None:
+    lags = [sign * (9.0 + step / 10) for step in range(compare.PAST)]
+    found = compare.remark(edge(10), lags)
+    assert found == compare.Remark(
+        f"always {abs(lags[-1]):.1f}s {where} the other nodes: another encoder's clock, or a longer way", False
+    )
+
+
+def look(run: world.Run, node: str, latency_s: float) -> None:
+    key = model.CheckKey("hls", node, "ipv4", "news.tv.")
+    run.result(key, True, measures={"playlist.latency": latency_s, "playlist.target": TARGET_S})
+
+
+def test_A12_a_laggard_leaves_its_stream_alone_and_the_reason_says_why() -> None:
+    laid = [world.policy("p", name="news.tv."), world.policy("p", name="sport.tv.")]
+    pool = world.pool("p", "n1", "n2", "n3", check=world.expr("hls"))
+    run = world.Run(world.World([pool], [world.quick(world.STREAM)], policies=laid))
+    run.go(10.0)
+    for node in ("n2", "n3"):
+        look(run, node, 6.0)
+    look(run, "n1", 11.0)
+    verdict = run.verdict("n1", policy=laid[0])
+    assert verdict.state == "up"
+    look(run, "n1", 18.0)
+    verdict = run.verdict("n1", policy=laid[0])
+    assert verdict.state == "down"
+    assert verdict.why == "12.0s behind the other nodes: it pulls the stream too late"
+    assert run.verdict("n1", policy=laid[1]).state == "up"
+    assert [run.verdict(node, policy=laid[0]).state for node in ("n2", "n3")] == ["up", "up"]
+    look(run, "n1", 7.0)
+    assert run.verdict("n1", policy=laid[0]).state == "up"
+
+
+def test_when_all_nodes_are_late_together_nobody_stands_apart() -> None:
+    laid = [world.policy("p", name="news.tv.")]
+    pool = world.pool("p", "n1", "n2", "n3", check=world.expr("hls"))
+    run = world.Run(world.World([pool], [world.quick(world.STREAM)], policies=laid))
+    run.go(10.0)
+    for latency_s in (6.0, 12.0, 30.0):
+        for node in ("n1", "n2", "n3"):
+            look(run, node, latency_s)
+    # The first of each round is compared with what the others were a moment ago: it is ahead of nobody for long.
+    assert [run.verdict(node, policy=laid[0]).state for node in ("n1", "n2", "n3")] == ["up", "up", "up"]
