@@ -98,7 +98,7 @@ def test_init_copies_the_ready_files_with_their_modes_and_overwrites_nothing(
     script.chmod(0o755)
     (tmp_path / "ready/zones").mkdir()
     (tmp_path / "ready/zones/a.zone").write_text("new")
-    monkeypatch.setattr(init, "_ready", lambda: tmp_path / "ready")
+    monkeypatch.setattr(init, "ready", lambda: tmp_path / "ready")
     (tmp_path / "etc/zones").mkdir(parents=True)
     (tmp_path / "etc/zones/a.zone").write_text("mine")
     assert run(init.command, str(tmp_path / "etc")).exit_code == 0
