@@ -173,7 +173,7 @@ class Health:
         ok, reason = judge.judge(watch.profile, result)
         if ok:
             carriers = self._standings.streams.carriers(key)
-            ok, reason, result = self._watches.compared(watch, carriers, result)
+            ok, reason, result = self._watches.compared(watch, carriers, result, now)
         self._watches.take(watch, ok, reason, result, now)
         self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)
         happened: list[news.Transition] = []

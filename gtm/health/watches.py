@@ -120,7 +120,7 @@ class Watches:
             self._silences.set(watch.check.key, watch.limit_s)
 
     def compared(
-        self, watch: Watch, carriers: Sequence[model.CheckKey], result: seen.ProbeResult
+        self, watch: Watch, carriers: Sequence[model.CheckKey], result: seen.ProbeResult, now: float
     ) -> tuple[bool, str, seen.ProbeResult]:
         """Compare the live edge that a good result shows with that of the other nodes which have the stream.
 
@@ -130,7 +130,13 @@ class Watches:
         if watch.edge is None or len(carriers) < compare.MIN_NODES:
             return True, result.reason, result
         siblings = [self._watches[key] for key in carriers if key != watch.check.key]
-        lag_s = compare.lag_s(watch.edge, [one.edge for one in siblings if one.edge and one.measured == "up"])
+        others = [
+            # What they may have fallen back since they were looked at speaks for this one.
+            replace(one.edge, latency_s=one.edge.latency_s + now - one.state.last_s)
+            for one in siblings
+            if one.edge and one.measured == "up"
+        ]
+        lag_s = compare.lag_s(watch.edge, others)
         if lag_s is None:
             return True, result.reason, result
         watch.lags_s.append(lag_s)
