@@ -21,8 +21,8 @@ _REPLACED = frozenset({"update", "reminder", "refresh"})
 class Outbox:
     """All letters that wait. `now` is alerting's clock."""
 
-    def __init__(self, waiting: Iterable[words.Letter] = ()) -> None:
-        self._letters: dict[str, words.Letter] = {one.id: one for one in sorted(waiting, key=lambda one: one.made)}
+    def __init__(self) -> None:
+        self._letters: dict[str, words.Letter] = {}
         self._under_way: set[str] = set()
         self._changes: dict[tuple[str, str], str | None] = {}
 
@@ -31,6 +31,11 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self._letters)
+
+    def recall(self, waiting: Iterable[words.Letter]) -> None:
+        """Take what waited before; it goes first."""
+        older = {one.id: one for one in sorted(waiting, key=lambda one: one.made)}
+        self._letters = {**older, **self._letters}
 
     def of(self, receiver: str) -> list[words.Letter]:
         """Return what waits for one receiver, oldest first."""

@@ -14,6 +14,7 @@ from gtm import events, model
 from gtm.alerts import facts, text, topology, words
 
 KIND = "incident"  # of the store's papers
+TICK_S = 1.0  # so often it is looked whether a hold, a reminder or an end is due, while anything goes on
 NEWS_S = 2.0  # so long news are gathered, so that a drain of forty nodes is one message
 LEAST_GATHER_S, MOST_GATHER_S = 1.0, 15.0  # bounds of the time in which the slowest check finds one fall everywhere
 GROWS_S = 300.0  # an incident that only grows is told again this often at most
@@ -57,6 +58,16 @@ class Rules:
             if incident.told.keys() - names:
                 incident.told = {name: told for name, told in incident.told.items() if name in names}
                 self._changed(incident)
+        self._dirty = True
+
+    def recall(self, incidents: Iterable[words.Incident]) -> None:
+        """Take what was known before; what has been found anew since then is known better."""
+        groups = {one.group for one in self.incidents.values()}
+        for one in incidents:
+            if one.group not in groups:
+                self.incidents[one.id] = one
+            else:
+                self._changes.add(one.id)  # and so is forgotten
         self._dirty = True
 
     # --- in -------------------------------------------------------------------------------------------------------
@@ -152,7 +163,7 @@ class Rules:
         """Return when to wake next, at the latest: soon while something is going on, else when a silence ends."""
         times = [one.until for one in self.silences.values()]
         if self.incidents:
-            times.append(now + 1.0)
+            times.append(now + TICK_S)
         return min(times, default=now + 60.0)
 
     def _regroup(self) -> None:

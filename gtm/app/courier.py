@@ -18,6 +18,9 @@ from gtm import model, notify, units
 from gtm.alerts import outbox, words
 from gtm.notify import sender
 
+# So long an attempt may go on when this process ends: most receivers answer in less, and then nothing is sent twice.
+GRACE_S = 1.0
+
 log = logging.getLogger("gtm")
 
 
@@ -68,6 +71,7 @@ class Courier:
         self.sent_at = 0.0
         self._letters, self._now, self._done = letters, now, done
         self._news = asyncio.Event()
+        self._sending = self._closing = False
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def wake(self) -> None:
@@ -75,14 +79,17 @@ class Courier:
         self._news.set()
 
     async def close(self) -> None:
-        """Stop, in the midst of an attempt if need be: what was not acknowledged stays in the outbox."""
+        """Stop, after an attempt that is soon over, else in its midst: what was not taken stays in the outbox."""
+        self._closing = True
+        if self._sending:
+            await asyncio.wait({self._task}, timeout=GRACE_S)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._letters.release(self.receiver.name)
 
     async def _run(self) -> None:
         name = self.receiver.name
-        while True:
+        while not self._closing:
             self._news.clear()
             letter = self._letters.take(name, self._now())
             if letter is None:
@@ -91,6 +98,7 @@ class Courier:
                     async with asyncio.timeout(max(0.0, due - self._now()) if due is not None else None):
                         await self._news.wait()
                 continue
+            self._sending = True
             outcome = await attempt(self.receiver, letter.message)
             given_up = False
             if outcome.ok:
@@ -100,3 +108,4 @@ class Courier:
                 given_up = self._letters.failed(letter, outcome.said, outcome.final, self._now(), random.random)
                 self.trouble = outcome.said
             await self._done(letter, outcome, given_up)
+            self._sending = False

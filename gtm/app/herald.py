@@ -50,6 +50,7 @@ class Herald:
         self._keeping = asyncio.Lock()
         self._news = asyncio.Event()
         self._reviewed_at = 0.0
+        self._recalled = False
         self._task: asyncio.Task[None] | None = None
         node.listeners.add(self.hear)
 
@@ -67,8 +68,7 @@ class Herald:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for one in self.couriers.values():
-            await one.close()
+        await asyncio.gather(*(one.close() for one in self.couriers.values()))
         if self._node.in_charge.is_set():
             await self._keep()
 
@@ -88,7 +88,6 @@ class Herald:
 
     async def _run(self) -> None:
         await self._node.in_charge.wait()
-        await self._recall()
         await self._ready()
         while True:
             try:
@@ -98,7 +97,7 @@ class Herald:
                 await asyncio.sleep(AGAIN_S)
             wait_s = max(0.0, self.rules.wake_at(self.now()) - self.now())
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(wait_s, AGAIN_S if self._unkept else REVIEW_S)):
+                async with asyncio.timeout(min(wait_s, REVIEW_S if self._recalled and not self._unkept else AGAIN_S)):
                     await self._news.wait()
 
     async def _ready(self) -> None:
@@ -108,6 +107,7 @@ class Herald:
 
     async def _turn(self) -> None:
         self._news.clear()
+        self._recalled = self._recalled or await self._recall()
         whole = self._snapshot is not self._node.snapshot
         if whole:
             await self._ready()
@@ -157,13 +157,14 @@ class Herald:
 
     # --- the store ------------------------------------------------------------------------------------------------
 
-    async def _recall(self) -> None:
-        """Remember what was said, what is to be sent, and what is silenced."""
+    async def _recall(self) -> bool:
+        """Remember what was said, what is to be sent, and what is silenced; say whether that could be read."""
         try:
             papers = await self._node.store.papers()
         except errors.StoreError as wrong:
-            log.warning("alerting begins without its memory: %s", wrong)
-            return
+            if self._snapshot is None:
+                log.warning("alerting begins without its memory: %s", wrong)
+            return False
         incidents, letters = [], []
         for (kind, key), body in papers.items():
             try:
@@ -176,8 +177,10 @@ class Herald:
             except (ValueError, TypeError, LookupError, AttributeError):
                 log.warning("alerting forgets a %s that it cannot read: %s", kind, key)
                 self._unkept[kind, key] = None
-        self.rules.incidents = {one.id: one for one in incidents}
-        self.outbox = outbox.Outbox(letters)
+        self.rules.recall(incidents)
+        self.outbox.recall(letters)
+        self._reviewed_at = 0.0  # what was known is held against what is seen
+        return True
 
     def _all_papers(self) -> dict[tuple[str, str], str | None]:
         incidents = {(rules.KIND, key): words.dump(one) for key, one in self.rules.incidents.items()}

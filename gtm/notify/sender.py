@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from gtm import errors, model
 from gtm.alerts import words
 
 MAX_SECRET_BYTES = 4096
+LEAST_SECRET = 6  # shorter parts of a path are words like `v2` or `hook`
 MOST_WORDS = 200  # of what a receiver says when it refuses
 CA = model.Option("ca", "path", "PEM file of the authorities, relative to this file; default: the system's")
 
@@ -63,7 +65,10 @@ class Trial:
                     values.append(self.found(option))
                 except NotSent:
                     continue
-        return sorted({one for one in values if one}, key=len, reverse=True)
+        # Of a URL, what stands behind the host is the secret, and each part of it.
+        behind = [one.split("/", 3)[3] for one in values if "://" in one and one.count("/") > 2]
+        parts = [part for one in behind for part in (one, *re.split(r"[/?&=]", one)) if len(part) >= LEAST_SECRET]
+        return sorted({one for one in (*values, *parts) if one}, key=len, reverse=True)
 
     def clean(self, said: str) -> str:
         """Return what somebody said, short, on one line, and without secrets."""

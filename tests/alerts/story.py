@@ -91,7 +91,7 @@ class Story:
         """Kill the process: what was not written is gone."""
         self.rules = self._begun()
         kept = [words.incident(body) for (kind, _), body in self.papers.items() if kind == rules.KIND and body]
-        self.rules.incidents = {one.id: one for one in kept}
+        self.rules.recall(kept)
         self.rules.review(self.now, whole=True)
 
     def hear(self, kind: events.EventKind, subject: str, after: str, cause: str = "", before: str = "") -> None:
