@@ -28,13 +28,14 @@ _WRONG: dict[tuple[str, str], model.Severity] = {
 _WELL: dict[str, frozenset[str]] = {
     "endpoint": frozenset({"up", "unknown"}),
     "check": frozenset({"up", "unknown"}),
-    "pool": frozenset({"usable"}),
+    "pool": frozenset({"usable", "as intended"}),
     "name": frozenset({"first"}),
     "guard": frozenset({"clear"}),
     "store": frozenset({"usable"}),
 }
 # What happens once and is over, when it is more than a piece of news.
 _ONCE: dict[tuple[str, str], model.Severity] = {
+    ("pool", "uneven"): "warning",  # counted by each process anew: no other could say that it is over
     ("worker", "restarted"): "warning",
     ("store", "begun anew"): "error",
     ("geo", "unusable"): "warning",

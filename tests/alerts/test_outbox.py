@@ -77,7 +77,7 @@ def test_what_can_never_be_sent_is_given_up_at_once() -> None:
 def test_a_newer_word_replaces_an_update_that_waits_but_no_first_word() -> None:
     box = outbox.Outbox()
     for what in ("firing", "update", "reminder", "resolved"):
-        box.put("ops", message(what), NOW)  # type: ignore[arg-type]
+        box.put("ops", message(what), NOW)
     box.put("ops", message("update", "i2"), NOW)
     assert [one.message.what for one in box] == ["firing", "resolved", "update"]
 

@@ -56,7 +56,7 @@ async def test_slack_gets_text_in_which_nothing_is_markup(server: Receiver) -> N
 async def test_pagerduty_triggers_and_resolves_one_incident(server: Receiver) -> None:
     one = receiver(f"{{kind: pagerduty, key_env: KEY, url: '{server.url}/v2/enqueue'}}")
     for what in ("firing", "reminder", "resolved"):
-        await send(one, message(what), {"KEY": "R0UTING"})  # type: ignore[arg-type]
+        await send(one, message(what), {"KEY": "R0UTING"})
     first, _, last = (body for _, _, body in server.got)
     assert [body["event_action"] for _, _, body in server.got] == ["trigger", "trigger", "resolve"]
     assert {body["dedup_key"] for _, _, body in server.got} == {"gtm-i1"}
@@ -82,7 +82,7 @@ def ends(alert: dict[str, Any]) -> float:
 async def test_an_alertmanager_hears_until_when_and_that_it_is_over(server: Receiver) -> None:
     one = receiver(f"{{kind: alertmanager, url: '{server.url}/am/', token: T}}")
     for what in ("firing", "refresh", "resolved", "news"):
-        await send(one, message(what))  # type: ignore[arg-type]
+        await send(one, message(what))
     assert {path for path, _, _ in server.got} == {"/am/api/v2/alerts"}
     ((firing,), (again,), (over,), (news,)) = (body for _, _, body in server.got)
     assert firing["labels"] == {"alertname": "GTM", "node": "ns1", "group": "site:fra", "severity": "error"}

@@ -118,7 +118,7 @@ def test_drained_endpoints_may_fall_unheard_and_are_heard_of_when_they_are_relea
 
 def test_a_look_at_the_node_finds_all_that_its_events_said_and_nothing_else() -> None:
     it = Watched()
-    it.world.sick |= dict.fromkeys(FRA, "connection refused") | {"nyc-1": "time-out"}
+    it.world.sick |= {**dict.fromkeys(FRA, "connection refused"), "nyc-1": "time-out"}
     it.run(60)
     heard = {one.key: one for incident in it.rules.incidents.values() for one in incident.facts.values()}
     found = {one.key: one for one in it.sight.present()}
