@@ -105,8 +105,8 @@ def _media(text: str) -> Media:
 def _long(text: str) -> Media:
     """Read head and tail; what lies between is counted."""
     scan = _Scan()
-    end_of_head = text.find(_SEGMENT)
-    scan.lines(text[: max(0, min(end_of_head, HEAD_CHARACTERS))].split("\n")[:-1])
+    head = text[: max(0, text.find(_SEGMENT, 0, HEAD_CHARACTERS))] or text[:HEAD_CHARACTERS].rpartition("\n")[0]
+    scan.lines(head.split("\n"))
     tail = text[-TAIL_CHARACTERS:]
     lines = tail.split("\n")
     at = next((at for at, line in enumerate(lines[1:], 1) if line.strip() and not line.startswith("#")), 0)
@@ -205,7 +205,7 @@ class _Scan:
             blocks=self._blocks,
             newest_part=self._newest_part,
             durations_s=tuple(self._durations_s[-REMEMBERED:]),
-            breaks=tuple(self._breaks[-REMEMBERED:]),
+            breaks=tuple(one for one in self._breaks if one >= self._sequence + self._segments - REMEMBERED),
             key=self._key,
         )
 
