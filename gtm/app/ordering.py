@@ -234,20 +234,18 @@ class Ordering:
 
     async def _write_down(self) -> None:
         """Keep what is proven by now for the next process: it has not seen the rings that were replaced."""
-        await self._recall()
         if not self.node.in_charge.is_set():
             return
+        await self._recall()
         barring = [order for order in self.node.in_force() if order.order in BARRING]
         now = {order.id: self._safe_at(order, self._matching(order.target)) for order in barring}
         changes: dict[tuple[str, str], str | None] = {
             (PAPER, key): repr(at) for key, at in now.items() if at and at != self._proofs.get(key)
         }
         changes |= {(PAPER, key): None for key in self._proofs if not now.get(key)}
-        if changes:
-            with contextlib.suppress(errors.StoreError):  # the book says it; what is not kept is bounded instead
-                await self.node.store.keep_papers(changes)
-            for (_, key), body in changes.items():
-                if body is None:
-                    self._proofs.pop(key, None)
-                else:
-                    self._proofs[key] = float(body)
+        if not changes:
+            return
+        with contextlib.suppress(errors.StoreError):  # the book says it; until the next try the bound must do
+            await self.node.store.keep_papers(changes)
+            written = {key: float(body) for (_, key), body in changes.items() if body is not None}
+            self._proofs = {key: at for key, at in self._proofs.items() if (PAPER, key) not in changes} | written

@@ -197,9 +197,8 @@ def make(
                 auth.check(request, who, needs)
             except reply.Denied as denied:
                 if needs == "operate":
-                    audited.denied(
-                        of, request.remote or "", denied.code, f"{request.method} {request.path[:80]}", monotonic()
-                    )
+                    what = f"{request.method} {request.rel_url.raw_path[:80]}"  # as it came: nothing unprintable
+                    audited.denied(of, request.remote or "", denied.code, what, monotonic())
                 raise
             request[auth.CALLER] = who
             response = await handler(request)

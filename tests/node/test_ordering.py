@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,6 +235,24 @@ async def test_D3_without_a_proof_the_bound_after_a_restart_is_the_longest_ttl(c
     async with begun(clock, store=store, inherited=True) as node:
         (view,) = await node.ordering.views()
         assert view.safe_at == pytest.approx(clock.time() - 1 + 8, abs=0.1)
+
+
+async def test_D3_a_proof_that_could_not_be_kept_is_kept_at_the_next_swap(clock: bench.Clock) -> None:
+    class Full(memory.MemoryStore):
+        full = True
+
+        async def keep_papers(self, changes: Mapping[tuple[str, str], str | None]) -> None:
+            if self.full:
+                raise errors.StoreError("disk full")
+            await super().keep_papers(changes)
+
+    store = Full(now=clock.time)
+    async with begun(clock, store=store) as node:
+        given = await node.ordering.put(order(clock, "a1"))
+        assert await store.papers() == {}
+        store.full = False
+        await node.ordering.put(order(clock, "a1", "weight", value=0.5))
+        assert [float(body) for body in (await store.papers()).values()] == [pytest.approx(given.safe_at, abs=0.1)]
 
 
 async def test_D3_what_an_up_overrules_is_not_safe_and_its_proof_is_forgotten(clock: bench.Clock) -> None:

@@ -187,3 +187,19 @@ async def test_a_file_of_the_first_version_is_lifted_with_the_orders_in_it(tmp_p
         assert await store.orders() == (ORDER,)
         await store.put_order(replace(ORDER, id="a2", break_glass=True))
         assert [one.break_glass for one in await store.orders()] == [False, True]
+
+
+async def test_a_full_disk_is_a_store_error_leaves_the_file_in_place_and_heals(tmp_path: Path) -> None:
+    big = [events.Event(NOW, "node", "x" * 500, "", "", "")] * 400
+    async with opened(tmp_path / "gtm.db") as store:
+        await store.put_order(ORDER)
+        (pages,) = (await store._read("PRAGMA page_count"))[0]
+        await store._read(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(errors.StoreError, match="full"):
+            await store.append(big)
+        assert await store.events() == ()
+        assert await store.orders() == (ORDER,)
+        await store._read("PRAGMA max_page_count = 1000000")
+        await store.append(big)
+        assert (await store._read("PRAGMA journal_mode")) == [("wal",)]
+    assert names(tmp_path) == ["gtm.db"]

@@ -86,14 +86,15 @@ async def test_who_is_refused_at_the_door_to_orders_is_written_down(
         async with http.post("/api/v1/orders", json=DRAIN, headers={"Authorization": "Bearer wrong"}) as response:
             assert response.status == 401
     viewer = {"Authorization": f"Bearer {fake_node.VIEWER.secret}"}
-    async with http.delete("/api/v1/orders/fra-1", headers=viewer) as response:
+    async with http.delete("/api/v1/orders/%1B%5B2J", headers=viewer) as response:
         assert response.status == 403
     async with http.get("/api/v1/status", headers={"Authorization": "Bearer wrong"}) as response:
         assert response.status == 401
     assert fake.denials == [
         ("127.0.0.1", "wrong-token: POST /api/v1/orders"),
-        ("127.0.0.1", "not-allowed: DELETE /api/v1/orders/fra-1"),
+        ("127.0.0.1", "not-allowed: DELETE /api/v1/orders/%1B%5B2J"),
     ]
+    assert all(why.isprintable() for _, why in fake.denials)
     assert fake_node.VIEWER.secret not in str(fake.denials)
 
 
