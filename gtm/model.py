@@ -404,10 +404,11 @@ class Token:
     """An API token's name and where its secret is: an environment variable or a file, never the secret itself."""
 
     name: str
-    role: Literal["operator", "viewer"]
+    role: Literal["operator", "viewer", "pusher"]
     secret_env: str = ""
     secret_file: str = ""
     secret: str = ""  # only when written in the open, which is warned about; never shown
+    endpoints: tuple[str, ...] = ()  # globs: whom a pusher speaks for; empty is everybody
 
 
 @dataclass(frozen=True, slots=True)

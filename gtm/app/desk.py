@@ -246,6 +246,7 @@ class Desk:
             "reason": news.reason,
             "valid_for_s": news.valid_for_s,
             "measures": dict(news.measures),
+            "overloaded": news.overloaded,
         }
         for key in keys:
             try:

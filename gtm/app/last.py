@@ -68,7 +68,7 @@ class Settings:
             (dns.tcp_connections, dns.tcp_per_client, dns.tcp_idle_s),
             dns.rate_limit,
             (web.listen.host, web.listen.port) if web.listen else None,
-            tuple(model.Token(one.name, one.role, one.secret_env, one.secret_file) for one in web.tokens),
+            tuple(replace(one, secret="") for one in web.tokens),
             secrets.guards(dns),
             tuple(secrets.also(dns)),
             secrets.Wanted.of(snapshot),
@@ -147,7 +147,9 @@ def read(path: str) -> Last | None:
 
 def _settings(told: dict[str, Any]) -> Settings:
     told["listen"] = tuple((str(host), int(port)) for host, port in told["listen"])
-    told["tokens"] = tuple(model.Token(**one) for one in told["tokens"])
+    told["tokens"] = tuple(
+        model.Token(**one | {"endpoints": tuple(one.get("endpoints", ()))}) for one in told["tokens"]
+    )
     told["also"] = tuple((str(host), int(port), str(kind)) for host, port, kind in told.get("also", ()))
     told["wanted"] = secrets.Wanted.told(told.get("wanted", {}))
     for name in ("tcp", "rate_limit", "web"):

@@ -303,4 +303,4 @@ def _dns(nouns: nodes.Nouns) -> model.DnsSettings:
 def _tokens(nouns: nodes.Nouns) -> Iterable[model.Token]:
     for one in nouns.decoded.config.web.tokens:
         file = nodes.relative(nouns.report, ("web", "tokens"), one.secret_file) if one.secret_file else ""
-        yield model.Token(one.name, one.role, one.secret_env or "", file, one.secret or "")
+        yield model.Token(one.name, one.role, one.secret_env or "", file, one.secret or "", tuple(one.endpoints))

@@ -61,7 +61,10 @@ class Token(fields.Section):
     """One key to the HTTP API; the secret itself stands in the environment or in a file."""
 
     name: fields.Name = fields.needed("who this is; shown beside what they ordered")
-    role: Literal["operator", "viewer"] = fields.needed("`viewer` reads, `operator` orders too")
+    role: Literal["operator", "viewer", "pusher"] = fields.needed(
+        "`viewer` reads, `operator` orders too, `pusher` does nothing but push the news of `kind: push` checks"
+    )
+    endpoints: fields.Texts = fields.setting([], "for a pusher: whom it speaks for, as globs; default: every endpoint")
     secret_env: fields.Text | None = fields.setting(None, "environment variable that holds the secret")
     secret_file: fields.Text | None = fields.setting(None, "file that holds the secret, relative to this file")
     secret: fields.Text | None = fields.setting(None, "the secret in the open; warned about")
@@ -70,6 +73,8 @@ class Token(fields.Section):
     def _one_secret(self) -> Token:
         if sum(one is not None for one in (self.secret_env, self.secret_file, self.secret)) != 1:
             raise fields.refuse("bad-token", "a token has one of `secret_env`, `secret_file` and `secret`")
+        if self.endpoints and self.role != "pusher":
+            raise fields.refuse("bad-token", "`endpoints` is for `role: pusher`", about="endpoints")
         return self
 
 

@@ -17,6 +17,7 @@ KIND = model.Kind(
     options=(
         dial.HOST,
         dial.TLS,
+        dial.WATCH,
         model.Option("path", "path", "path of the manifest (MPD)", required=True, fills=True),
         model.Option("headers", "headers", "headers to send with every request", fills=True),
         model.Option("live", "bool", "a static manifest is a failure: the presentation has ended", True),

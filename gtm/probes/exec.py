@@ -1,8 +1,8 @@
 """A command in, its Nagios exit code and performance data out.
 
-The command runs without a shell, in a process group of its own that is killed at the deadline, with an environment
-of nothing but a path and what it must know: GTM_ADDRESS, GTM_ENDPOINT, GTM_NAME, GTM_HOST, GTM_PORT, GTM_FAMILY,
-GTM_PROFILE and GTM_TIMEOUT (seconds).
+The command runs without a shell, in a process group of its own. The group is killed at the deadline, and what is left
+of it as soon as the command itself has ended, so that nothing gathers. Its environment is nothing but a path and what
+it must know: GTM_ADDRESS, GTM_ENDPOINT, GTM_NAME, GTM_HOST, GTM_PORT, GTM_FAMILY, GTM_PROFILE, GTM_TIMEOUT (seconds).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import re
 import shlex
 import signal
 import subprocess
+import weakref
+from collections.abc import AsyncIterator
 
 from gtm import model
 from gtm.probes import prober
@@ -40,6 +42,11 @@ KIND = model.Kind(
     ),
 )
 
+# Commands at once: a process costs a hundred times what other probes do, and this node has names to answer.
+AT_ONCE = 32
+_WAIT_SHARE = 0.5  # of the timeout: the command needs the rest
+_PLACES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
+
 _OK, _WARNING, _CRITICAL, _UNKNOWN = 0, 1, 2, 3
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/nagios/plugins"
 # 'label'=value[unit];[warn];[crit];[min];[max] (Nagios plugin development guidelines, section 2.6)
@@ -51,6 +58,11 @@ _PERF_LABELS = 64  # more is no measurement but a dump
 async def look(trial: prober.Trial) -> str:
     """Run the command once and judge it by its exit code; 3 and everything unknown say that it could not tell."""
     command = _words(trial.option("command"))
+    async with _place(trial):
+        return await _run(trial, command)
+
+
+async def _run(trial: prober.Trial, command: tuple[str, ...]) -> str:
     trial.awaiting = "end of the command"
     loop = asyncio.get_running_loop()
     try:
@@ -69,8 +81,7 @@ async def look(trial: prober.Trial) -> str:
     try:
         await listener.ended
     except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
-            os.killpg(transport.get_pid(), signal.SIGKILL)
+        listener.kill()
         await listener.exited  # a matter of moments; nobody is left behind as a zombie
         raise
     finally:
@@ -85,19 +96,47 @@ class _Listener(asyncio.SubprocessProtocol):
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self.kept = b""
+        self.group = 0
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.SubprocessTransport):
+            self.group = transport.get_pid() or 0  # it leads its own
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.kept += data[: self._limit_bytes - len(self.kept)]
 
     def process_exited(self) -> None:
+        """The command itself has ended; what it left running may hold its output open for ever, and ends here."""
+        self.kill()
         self.exited.set_result(None)
+
+    def kill(self) -> None:
+        """End the whole group; who is not of it any more has asked for a session of its own (`setsid`)."""
+        if self.group:
+            with contextlib.suppress(ProcessLookupError):  # nobody of it is left
+                os.killpg(self.group, signal.SIGKILL)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The command has ended, and nobody holds its output open any more."""
         if not self.ended.done():
             self.ended.set_result(None)
+
+
+@contextlib.asynccontextmanager
+async def _place(trial: prober.Trial) -> AsyncIterator[None]:
+    """Wait for one of the places that there are for commands. Having none is this side's fault (A7)."""
+    places = _PLACES.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
+    try:
+        async with asyncio.timeout(trial.left_s() * _WAIT_SHARE):
+            await places.acquire()
+    except TimeoutError:
+        raise prober.NotRun(f"{AT_ONCE} commands are running already") from None
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def _words(command: model.OptionValue) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ KIND = model.Kind(
     passive=True,
 )
 
+KEYS = ("ok", "reason", "valid_for_s", "measures", "overloaded")
 REASON_CHARS = 500
 MAX_VALID_FOR_S = 86400.0  # a day: news that holds longer is no health but a setting
 MAX_MEASURES, NAME_CHARS, TEXT_CHARS, MAX_NUMBER = 64, 100, 1000, 1e300
@@ -29,20 +30,22 @@ async def look(trial: prober.Trial) -> str:
 
 
 def result(check: model.Check, payload: object, vantage: str, now: float) -> seen.ProbeResult:
-    """Read `{"ok": bool, "reason": text, "valid_for_s": seconds, "measures": {name: value}}`; only `ok` is needed.
+    """Read `{"ok": bool, "reason": text, "valid_for_s": seconds, "measures": {name: value}, "overloaded": text}`.
+
+    Only `ok` is needed.
 
     `valid_for_s` 0 leaves to the profile how long the news holds; `now` is the monotonic clock. Raises `PushError`.
     """
     if not isinstance(payload, Mapping):
         raise PushError("a report is a JSON object")
-    unknown = sorted(str(key) for key in set(payload) - {"ok", "reason", "valid_for_s", "measures"})
+    unknown = sorted(str(key) for key in set(payload) - set(KEYS))
     if unknown:
-        raise PushError(f"unknown key {unknown[0][:NAME_CHARS]!r}: a report has ok, reason, valid_for_s and measures")
-    ok, reason = payload.get("ok"), payload.get("reason", "")
+        raise PushError(f"unknown key {unknown[0][:NAME_CHARS]!r}: a report has {', '.join(KEYS)}")
+    ok, reason, overloaded = payload.get("ok"), payload.get("reason", ""), payload.get("overloaded", "")
     if not isinstance(ok, bool):
         raise PushError("`ok` must be true or false")
-    if not isinstance(reason, str):
-        raise PushError("`reason` must be text")
+    if not isinstance(reason, str) or not isinstance(overloaded, str):
+        raise PushError("`reason` and `overloaded` must be text")
     return seen.ProbeResult(
         check=check.key,
         vantage=vantage,
@@ -51,6 +54,7 @@ def result(check: model.Check, payload: object, vantage: str, now: float) -> see
         reason=" ".join(reason.split())[:REASON_CHARS],
         measures=_measures(payload.get("measures", {})),
         valid_for_s=_valid_for(payload.get("valid_for_s", 0.0)),
+        overloaded=" ".join(overloaded.split())[:REASON_CHARS],
     )
 
 

@@ -91,6 +91,7 @@ PUSH_BODY: dict[str, dict[str, Any]] = {
     "reason": TEXT,
     "valid_for_s": NUMBER,
     "measures": {"type": "object"},
+    "overloaded": TEXT | {"description": "it lives and has too much to do: why, in few words"},
 }
 
 # Whoever adds a route says here who may use it; a path that is not here needs the role `read` to be told so.
@@ -168,7 +169,7 @@ ROUTES = (
     Route(
         "POST",
         "/api/v1/checks/{name}/{endpoint}",
-        "operate",
+        "push",
         orders.push,
         "Push the news of a check.",
         body=PUSH_BODY,
@@ -185,6 +186,7 @@ def make(
 ) -> web.Application:
     """Return the application that shows and orders `of`. `now` is the wall clock, `monotonic` the other, in seconds."""
     buckets, audited = limit.Buckets(), audit.Audit()
+    pushes = limit.Buckets(orders.PUSHES_PER_S, orders.PUSH_BURST, orders.PUSH_CHECKS)
 
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -196,7 +198,7 @@ def make(
                 who = auth.NOBODY if needs == "open" else auth.who(request, of)
                 auth.check(request, who, needs)
             except reply.Denied as denied:
-                if needs == "operate":
+                if needs in {"push", "operate"}:
                     what = f"{request.method} {request.rel_url.raw_path[:80]}"  # as it came: nothing unprintable
                     audited.denied(of, request.remote or "", denied.code, what, monotonic())
                 raise
@@ -208,6 +210,7 @@ def make(
         return response
 
     app = web.Application(middlewares=[gate], client_max_size=MAX_BODY_BYTES)
+    app[orders.PUSHES] = lambda check: pushes.take(check, monotonic())
     app[node.CONTEXT] = node.Context(of, now)
     app[board.BOARD] = board.Board(of, now)
     app[hub.HUB] = hub.Hub(of, app[board.BOARD])

@@ -7,6 +7,7 @@ page with a rebound name can borrow the trust.
 
 from __future__ import annotations
 
+import fnmatch
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ from aiohttp import web
 from gtm import model
 from gtm.web import node, reply
 
-Role = Literal["open", "glance", "read", "operate"]  # what a route asks for; `glance`: see `web: {public: names}`
+# What a route asks for; `glance`: see `web: {public: names}`.
+Role = Literal["open", "glance", "read", "push", "operate"]
 MAX_SECRET_BYTES = 4096
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
@@ -31,12 +33,19 @@ class Caller:
 
     name: str
     may: frozenset[Role]
+    endpoints: tuple[str, ...] = ()  # globs: whom a pusher speaks for; empty is everybody
+
+    def speaks_for(self, endpoint: str) -> bool:
+        """Say whether this caller may push news of an endpoint."""
+        return not self.endpoints or any(fnmatch.fnmatchcase(endpoint, one) for one in self.endpoints)
 
 
 NOBODY = Caller("", frozenset({"open"}))
 PASSER_BY = Caller("", frozenset({"open", "glance"}))  # nobody in particular, where names are public
 READER: frozenset[Role] = frozenset({"open", "glance", "read"})
-OPERATOR: frozenset[Role] = frozenset({"open", "glance", "read", "operate"})
+PUSHER: frozenset[Role] = frozenset({"open", "push"})
+OPERATOR: frozenset[Role] = frozenset({"open", "glance", "read", "push", "operate"})
+ROLES: dict[str, frozenset[Role]] = {"operator": OPERATOR, "viewer": READER, "pusher": PUSHER}
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 
@@ -62,7 +71,7 @@ def credentials(
                 secret = ""
         if not secret and not token.secret_file:
             problems.append(f"token {token.name}: ${token.secret_env or '?'} is not set")
-        found.append(node.Credential(token.name, token.role, secret))
+        found.append(node.Credential(token.name, token.role, secret, token.endpoints))
     return tuple(found), tuple(problems)
 
 
@@ -94,7 +103,7 @@ def _bearer(header: str, known: Sequence[node.Credential]) -> Caller:
             match = one
     if match is None or scheme.lower() != "bearer":
         raise reply.Denied(401, "wrong-token", "this token is not known", "Authorization: Bearer TOKEN")
-    return Caller(match.name, OPERATOR if match.role == "operator" else READER)
+    return Caller(match.name, ROLES[match.role], match.endpoints)
 
 
 def check(request: web.Request, who: Caller, needs: Role) -> None:
@@ -103,10 +112,12 @@ def check(request: web.Request, who: Caller, needs: Role) -> None:
         if who in {NOBODY, PASSER_BY}:
             raise reply.Denied(401, "token-needed", "a token is needed from here", "Authorization: Bearer TOKEN")
         hint = "use an operator's token" if who.name else ""
-        raise reply.Denied(403, "not-allowed", f"{who.name} may look but not touch", hint)
-    if needs == "operate":
+        may = "push news and nothing else" if who.may == PUSHER else "look but not touch"
+        raise reply.Denied(403, "not-allowed", f"{who.name} may {may}", hint)
+    changes = needs in {"push", "operate"}
+    if changes:
         _check_origin(request)
-    if needs == "operate" and request.method == "POST" and request.content_type != "application/json":
+    if changes and request.method == "POST" and request.content_type != "application/json":
         raise reply.Denied(415, "not-json", "a body must be JSON", "Content-Type: application/json")
 
 

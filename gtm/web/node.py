@@ -33,8 +33,9 @@ class Credential:
     """An API token ready for comparing. An empty `secret` (it could not be read) lets nobody in."""
 
     name: str
-    role: Literal["operator", "viewer"]
+    role: Literal["operator", "viewer", "pusher"]
     secret: str = field(repr=False)
+    endpoints: tuple[str, ...] = ()  # globs: whom a pusher speaks for; empty is everybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,16 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """News for a `kind: push` check. `valid_for_s` is how long they hold; 0 leaves that to the profile."""
+    """News for a `kind: push` check. `valid_for_s` is how long they hold; 0 leaves that to the profile.
+
+    `overloaded`: it lives and has too much to do; why, in few words.
+    """
 
     ok: bool
     reason: str = ""
     valid_for_s: float = 0.0
     measures: Mapping[str, model.Value] = field(default_factory=dict)
+    overloaded: str = ""
 
 
 @dataclass(frozen=True, slots=True)

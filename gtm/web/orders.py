@@ -23,6 +23,9 @@ MAX_TARGET, MAX_WHY, MAX_REASON = 255, 500, 500
 MAX_FOR_S = 366 * 86400.0  # an order that should last longer belongs into the configuration
 MAX_VALID_S = 86400.0
 MAX_MEASURES = 64
+# News of one check of one endpoint: a machine that speaks more often has a loop that went wild.
+PUSHES_PER_S, PUSH_BURST, PUSH_CHECKS = 5.0, 20.0, 10_000
+PUSHES: web.AppKey[Callable[[str], bool]] = web.AppKey("pushes")
 
 
 async def put(request: web.Request) -> web.Response:
@@ -101,7 +104,12 @@ async def replace(request: web.Request) -> web.Response:
 
 async def push(request: web.Request) -> web.Response:
     """Take the news of a `kind: push` check."""
-    body = await _body(request, {"ok", "reason", "valid_for_s", "measures"})
+    check, endpoint, who = request.match_info["name"], request.match_info["endpoint"], request[auth.CALLER]
+    if not who.speaks_for(endpoint):
+        raise reply.Denied(403, "not-allowed", f"{who.name} does not speak for {endpoint[:80]!r}")
+    if not request.app[PUSHES](f"{check}/{endpoint}"):
+        raise reply.Denied(429, "too-many-requests", "news of this check come too often", "once a second is often")
+    body = await _body(request, {"ok", "reason", "valid_for_s", "measures", "overloaded"})
     if not isinstance(body.get("ok"), bool):
         _bad("ok is missing: true or false", '{"ok": true, "valid_for_s": 30}')
     news = node.Push(
@@ -109,8 +117,9 @@ async def push(request: web.Request) -> web.Response:
         reason=_text(body, "reason", MAX_REASON),
         valid_for_s=_seconds(body, "valid_for_s", MAX_VALID_S),
         measures=_measures(body.get("measures", {})),
+        overloaded=_text(body, "overloaded", MAX_REASON),
     )
-    await node.context(request).node.push(request.match_info["name"], request.match_info["endpoint"], news)
+    await node.context(request).node.push(check, endpoint, news)
     return reply.ok({"accepted": True}, 202)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import select
@@ -100,6 +101,34 @@ async def test_at_the_deadline_the_whole_process_group_is_killed(tmp_path: Path)
         assert poll.poll(5000) == [(end, select.POLLHUP)]
     finally:
         os.close(end)
+
+
+async def test_what_a_command_leaves_running_is_ended_with_it(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    end = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        # The one that is left holds the command's output open, too: nobody waits for it.
+        command = ("/bin/sh", "-c", f"exec 9>{held}; (sleep 60; echo never) & echo fine; exit 0")
+        result = await run(make("exec", command=command))
+        assert (result.ok, result.measures["output"]) == (True, "fine")
+        assert result.took_ms < 5000
+        poll = select.poll()
+        poll.register(end, 0)
+        assert poll.poll(5000) == [(end, select.POLLHUP)]
+    finally:
+        os.close(end)
+
+
+async def test_G6_commands_at_once_are_bounded_and_having_no_place_is_nobodys_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exec_kind, "AT_ONCE", 2)
+    slow, quick = make("exec", command="/bin/sleep 0.4"), make("exec", command="/bin/true", timeout_s=0.2)
+    results = await asyncio.gather(run(slow), run(slow), run(quick))
+    assert [one.ok for one in results] == [True, True, None]
+    assert results[2].reason == "2 commands are running already"
+    assert (await run(quick)).ok is True, "places come back"
 
 
 async def test_G6_output_without_end_is_bounded_and_ends_at_the_deadline() -> None:

@@ -16,6 +16,13 @@ from tests.probes.probe_servers import make, run
 CHECK = make("push")
 
 
+def test_a_machine_can_say_that_it_has_too_much_to_do() -> None:
+    result = push.result(CHECK, {"ok": True, "overloaded": " 97%\n CPU "}, "ns1", 0.0)
+    assert (result.ok, result.overloaded) == (True, "97% CPU")
+    with pytest.raises(push.PushError):
+        push.result(CHECK, {"ok": True, "overloaded": True}, "ns1", 0.0)
+
+
 def test_a_report_becomes_a_result() -> None:
     payload = {"ok": False, "reason": "disk\nfull", "valid_for_s": 90, "measures": {"load": 0.5, "up": True, "v": "1"}}
     result = push.result(CHECK, payload, "ns1", 12.5)

@@ -13,6 +13,7 @@ from gtm.web import application, node
 
 NOW = 1_700_000_000.0
 OPERATOR = node.Credential("ops", "operator", "operator-secret")
+PUSHER = node.Credential("agent", "pusher", "pusher-secret", ("fra-*",))
 VIEWER = node.Credential("wall", "viewer", "viewer-secret")
 
 

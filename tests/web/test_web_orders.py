@@ -150,9 +150,9 @@ async def test_a_refused_reload_shows_all_problems(fake: fake_node.FakeNode, htt
 
 async def test_pushed_news_reach_the_node(fake: fake_node.FakeNode, http: aiohttp.ClientSession) -> None:
     measures: dict[str, model.Value] = {"fps": 24.5, "ok": True, "v": "x"}
-    body = {"ok": False, "reason": "encoder lost", "valid_for_s": 30, "measures": measures}
+    body = {"ok": False, "reason": "encoder lost", "valid_for_s": 30, "measures": measures, "overloaded": "97% CPU"}
     assert (await post(http, PUSH, body))[0] == 202
-    assert fake.asked == [("push", "hls", "fra-1", node.Push(False, "encoder lost", 30.0, measures))]
+    assert fake.asked == [("push", "hls", "fra-1", node.Push(False, "encoder lost", 30.0, measures, "97% CPU"))]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from gtm import model
-from gtm.web import application, auth, node, openapi
+from gtm.web import application, auth, node, openapi, orders
 from tests.web import fake_node
 
 BODIES = {
@@ -25,14 +25,16 @@ CALLERS: dict[str, dict[str, str]] = {
     "wrong": {"Authorization": "Bearer no-such-secret"},
     "viewer": {"Authorization": f"Bearer {fake_node.VIEWER.secret}"},
     "operator": {"Authorization": f"Bearer {fake_node.OPERATOR.secret}"},
+    "pusher": {"Authorization": f"Bearer {fake_node.PUSHER.secret}"},
     "loopback": {},
 }
 REFUSED = {
     # needs -> caller -> the status with tokens set; who is not named may pass
     "open": {},
-    "glance": {"stranger": 401, "wrong": 401},
-    "read": {"stranger": 401, "wrong": 401},
-    "operate": {"stranger": 401, "wrong": 401, "viewer": 403, "loopback": 403},
+    "glance": {"stranger": 401, "wrong": 401, "pusher": 403},
+    "read": {"stranger": 401, "wrong": 401, "pusher": 403},
+    "push": {"stranger": 401, "wrong": 401, "viewer": 403, "loopback": 403},
+    "operate": {"stranger": 401, "wrong": 401, "viewer": 403, "pusher": 403, "loopback": 403},
 }
 ROUTES = [route for route in application.ROUTES if route.media != "text/event-stream"]
 
@@ -52,7 +54,7 @@ async def ask(
 async def test_each_caller_passes_exactly_where_the_role_allows_it(
     fake: fake_node.FakeNode, http: aiohttp.ClientSession, route: openapi.Route, who: str
 ) -> None:
-    fake.tokens = (fake_node.OPERATOR, fake_node.VIEWER)
+    fake.tokens = (fake_node.OPERATOR, fake_node.VIEWER, fake_node.PUSHER)
     status, headers, body = await ask(http, route, CALLERS[who])
     wanted = REFUSED[route.needs].get(who)
     if wanted is None:
@@ -72,8 +74,34 @@ async def test_without_tokens_loopback_may_do_everything_and_a_stranger_only_wha
     assert ((await ask(http, route, CALLERS["stranger"]))[0] == 401) == (route.needs != "open")
 
 
-def test_whatever_changes_something_asks_for_an_operator() -> None:
-    assert {route.needs for route in application.ROUTES if route.method != "GET"} == {"operate"}
+def test_whatever_changes_something_asks_for_an_operator_but_news_of_a_machine() -> None:
+    changing = [route for route in application.ROUTES if route.method != "GET"]
+    assert {route.needs for route in changing if not route.path.startswith("/api/v1/checks/")} == {"operate"}
+    assert {route.needs for route in changing if route.path.startswith("/api/v1/checks/")} == {"push"}
+
+
+async def test_a_pusher_speaks_for_its_own_endpoints_only(
+    fake: fake_node.FakeNode, http: aiohttp.ClientSession
+) -> None:
+    fake.tokens = (fake_node.OPERATOR, fake_node.PUSHER)
+    for endpoint, wanted in (("fra-1", 202), ("lon-1", 403)):
+        where = f"/api/v1/checks/agent/{endpoint}"
+        async with http.post(where, json={"ok": True}, headers=CALLERS["pusher"]) as response:
+            assert response.status == wanted
+    assert [one[2] for one in fake.asked] == ["fra-1"]
+
+
+async def test_G6_news_of_one_check_are_taken_so_often_and_no_more(
+    fake: fake_node.FakeNode, http: aiohttp.ClientSession
+) -> None:
+    found = []
+    for _ in range(int(orders.PUSH_BURST) + 5):
+        async with http.post("/api/v1/checks/agent/fra-1", json={"ok": True}) as response:
+            found.append(response.status)
+    assert found[: int(orders.PUSH_BURST)] == [202] * int(orders.PUSH_BURST)
+    assert found[-1] == 429
+    async with http.post("/api/v1/checks/agent/fra-2", json={"ok": True}) as response:
+        assert response.status == 202
 
 
 async def test_the_stream_of_events_is_closed_to_strangers(
