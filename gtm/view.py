@@ -105,11 +105,22 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
                     "since": round(state.since_s + brain.wall_offset_s, 3) if state.since_s else None,
                     "reason": state.reason,
                     "order": state.order,
+                    "orders": _orders(brain, endpoint.name),
                     "stale": state.stale,
                     "not_for": list(state.not_for),
                 }
             )
     return rows
+
+
+def _orders(brain: brains.Brain, endpoint: str) -> list[dict[str, Any]]:
+    """Return the orders that hold for an endpoint: who gave them, why, and until when (wall clock; None: no end)."""
+    ordered = brain.health.told().laid.get(endpoint, orders.NOTHING)
+    return [
+        {"id": one.id, "order": one.order, "value": one.value, "by": one.by, "why": one.why, "until": one.until or None}
+        for one in (ordered.state, ordered.weight)
+        if one is not None
+    ]
 
 
 def sites_view(brain: brains.Brain) -> list[dict[str, Any]]:

@@ -107,5 +107,14 @@ def _endpoint(one: Mapping[str, Any], now: float) -> tuple[str, tuple[object, ..
         f"{one['weight']:g}",
         tables.ago(one.get("since"), now),
         one.get("reason", ""),
-        f"◆ {one['order']}" if one.get("order") else "",
+        _order(one, now),
     )
+
+
+def _order(one: Mapping[str, Any], now: float) -> str:
+    """Return what is ordered of an endpoint, by whom and for how long yet."""
+    ends = (
+        f"{order['by']}" + (f", {tables.ago(now, order['until'])} left" if order["until"] else "")
+        for order in one.get("orders", ())
+    )
+    return " ".join(filter(None, (f"◆ {one['order']}" if one.get("order") else "", *(f"({end})" for end in ends))))

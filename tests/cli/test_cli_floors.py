@@ -92,6 +92,17 @@ def test_the_list_of_orders_shows_what_wins_and_what_may_be_stopped(fake: fake_n
     assert second.rstrip().endswith("not yet: still answered")
 
 
+def test_status_shows_who_ordered_what_and_for_how_long_yet(fake: fake_node.FakeNode, gtm: Run) -> None:
+    row = fake.body["endpoints"][0]
+    row["orders"] = [
+        {"id": "a1", "order": "drain", "by": "ops", "why": "disk", "until": time.time() + 90, "value": 1.0}
+    ]
+    said = gtm("status").stdout
+    assert "◆ drain (ops, 1m" in said
+    row["orders"][0]["until"] = None
+    assert "◆ drain (ops)" in gtm("status").stdout
+
+
 @pytest.mark.parametrize("flag", ["--dry-run", "--break-glass", "--wait"])
 def test_the_shell_completes_the_new_words(flag: str) -> None:
     shell = shell_completion.ShellComplete(main.cli, {}, "gtm", "_GTM_COMPLETE")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtm import errors, model, ports, seen
+from gtm import errors, model, ports, seen, view
 from gtm.app import node as nodes
 from gtm.app import ordering
 from gtm.store import memory, sqlite
@@ -100,6 +100,19 @@ async def test_an_order_that_names_no_end_gets_the_default_one(clock: bench.Cloc
         assert given.order.until == given.order.at + 100
         node.reload(WITHOUT)
         assert (await node.ordering.put(order(clock, "a1"))).order.until == 0
+
+
+async def test_author_reason_and_end_stand_beside_the_measured_state(clock: bench.Clock) -> None:
+    async with begun(clock) as node:
+        given = await node.ordering.put(order(clock, "site:fra", why="new disk"))
+        await node.ordering.put(order(clock, "a1", "weight", value=0.5))
+        rows = {row["endpoint"]: row for row in view.endpoints_view(node.brain, clock.now_s)}
+        state, weight = rows["a1"]["orders"]
+        assert (rows["a1"]["state"], rows["a1"]["order"]) == ("up", "drain, weight 50%")
+        assert (state["id"], state["by"], state["why"]) == (given.order.id, "ops", "new disk")
+        assert state["until"] == given.order.until
+        assert weight["value"] == 0.5
+        assert rows["a2"]["orders"] == []
 
 
 async def test_a_reason_can_be_asked_for(clock: bench.Clock) -> None:

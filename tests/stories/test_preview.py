@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtm import brain, model, preview, seen
@@ -149,6 +149,7 @@ GIVEN = st.lists(
     given_after=GIVEN,
     lifted=st.sampled_from(["", "a1", "pool:main"]),
 )
+@settings(max_examples=60, deadline=None)
 def test_what_is_foretold_is_what_the_order_then_does(
     sick: set[str],
     again: set[str],
