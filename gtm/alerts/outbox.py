@@ -52,9 +52,11 @@ class Outbox:
         Return the letter that had to go to make room, if there was one.
         """
         dropped = None
-        for one in self.of(receiver):
-            same = one.message.incident == message.incident and one.message.what in _REPLACED
-            if same and one.id not in self._under_way:
+        mine = [one for one in self.of(receiver) if one.message.incident == message.incident]
+        if message.what == "refresh" and mine:
+            return None  # what waits says as much
+        for one in mine:
+            if one.message.what in _REPLACED and one.id not in self._under_way:
                 self._drop(one.id)
         if len(self._letters) >= MOST_LETTERS:
             dropped = next((one for one in self._letters.values() if one.id not in self._under_way), None)

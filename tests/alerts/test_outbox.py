@@ -128,6 +128,14 @@ def test_a_refresh_is_not_worth_a_write() -> None:
     assert box.written() == {}
 
 
+def test_a_refresh_adds_nothing_to_what_waits() -> None:
+    box = outbox.Outbox()
+    box.put("am", message(), NOW)
+    box.put("am", message("refresh"), NOW)
+    box.put("am", message("refresh", "i2"), NOW)
+    assert [(one.message.incident, one.message.what) for one in box] == [("i1", "firing"), ("i2", "refresh")]
+
+
 def test_who_is_configured_no_more_gets_nothing_more() -> None:
     box = outbox.Outbox()
     box.put("ops", message(), NOW)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the slow tests need and this machine lacks; without root or apt it says what is missing, and fails.
 set -eu
-needs="dig:bind9-dnsutils curl:curl dnsperf:dnsperf faketime:faketime ffmpeg:ffmpeg ip:iproute2 nginx:nginx-light nsenter:util-linux strace:strace unbound:unbound systemd-analyze:systemd"
+needs="dig:bind9-dnsutils curl:curl dnsperf:dnsperf faketime:faketime ffmpeg:ffmpeg ip:iproute2 nginx:nginx-light nsenter:util-linux strace:strace unbound:unbound systemd-analyze:systemd prometheus-alertmanager:prometheus-alertmanager"
 PATH="$PATH:/usr/sbin:/sbin"
 packages=""
 for need in $needs; do
