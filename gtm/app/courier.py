@@ -56,6 +56,18 @@ async def attempt(receiver: model.Receiver, message: words.Message) -> Outcome:
         return Outcome(False, f"the sender itself failed: {type(wrong).__name__}")
 
 
+def missing(receiver: model.Receiver, message: words.Message) -> str:
+    """Return which of a receiver's secrets cannot be had, or nothing."""
+    trial = sender.Trial(receiver, message, os.environ, time.time())
+    for option in notify.SENDERS[receiver.kind].kind.options:
+        if option.type in {"secret", "url"}:
+            try:
+                trial.found(option.name)
+            except sender.NotSent as wrong:
+                return str(wrong)
+    return ""
+
+
 class Courier:
     """Carries one receiver's letters. `now` is alerting's clock; `done(letter, outcome, given_up)` hears each time."""
 

@@ -137,7 +137,10 @@ class Herald:
         self.outbox.forget(set(wanted))
         for name, receiver in wanted.items():
             if name not in self.couriers:
-                self.couriers[name] = courier.Courier(receiver, self.outbox, self.now, self._done)
+                self.couriers[name] = made = courier.Courier(receiver, self.outbox, self.now, self._done)
+                made.trouble = courier.missing(receiver, text.trial(_fresh_id(), snapshot, time.time()))
+                if made.trouble:
+                    self._node.happened("alert", name, "", "unusable", made.trouble)
         self._snapshot = snapshot
 
     def _kind(self, receiver: str) -> str:

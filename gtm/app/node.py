@@ -37,6 +37,7 @@ STATUS_S = 1.0
 # What an event ends in that somebody on duty wants to see.
 ALARMING = frozenset(
     {"down", "failed", "uneven", "tripped", "refused", "unusable", "fallback", "degraded", "last_resort"}
+    | {"failing", "given up"}  # of receivers of alerts
 )
 
 

@@ -57,7 +57,7 @@ def test(to: str, as_json: bool, url: str) -> None:
 
 @command.command()
 @click.argument("target")
-@click.option("--for", "for_s", callback=orders._duration, required=True, metavar="DURATION", help="How long: 1h, 3d.")
+@click.option("--for", "for_s", callback=orders.duration, required=True, metavar="DURATION", help="How long: 1h, 3d.")
 @click.option("--why", default="", metavar="TEXT", help="Why, for those who come after.")
 @tables.as_json
 @client.options

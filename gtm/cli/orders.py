@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 LOOK_S = 0.5  # how often a drain that waits looks whether it is safe
 
 
-def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """Return seconds, or fail as wrong usage."""
     if value is None:
         return None
@@ -51,7 +51,7 @@ def _common(command: F) -> F:
     command = _careful(command)
     command = click.option("--why", default="", metavar="TEXT", help="Why, for those who come after.")(command)
     says = "Lift it by itself after this long: 30m, 2h.  [default: orders.default_for, else until released]"
-    return click.option("--for", "for_s", callback=_duration, metavar="DURATION", help=says)(command)
+    return click.option("--for", "for_s", callback=duration, metavar="DURATION", help=says)(command)
 
 
 @click.command()

@@ -23,8 +23,8 @@ async def silences(request: web.Request) -> web.Response:
 
 async def test(request: web.Request) -> web.Response:
     """Send a test; 502 when a receiver did not take it."""
-    body = await orders._body(request, {"to"})
-    results = list(await node.context(request).node.test_alerts(orders._text(body, "to", MOST)))
+    body = await orders.read_body(request, {"to"})
+    results = list(await node.context(request).node.test_alerts(orders.text_of(body, "to", MOST)))
     failed = [one["receiver"] for one in results if not one["ok"]]
     if failed:
         return reply.error(502, "not-sent", f"not taken by {', '.join(failed)}", "see `results`", results=results)
@@ -33,12 +33,12 @@ async def test(request: web.Request) -> web.Response:
 
 async def silence(request: web.Request) -> web.Response:
     """Tell nobody of a target for a while."""
-    body = await orders._body(request, {"target", "for_s", "why"})
-    target = orders._text(body, "target", MOST, required=True)
-    for_s = orders._seconds(body, "for_s", MAX_SILENCE_S)
+    body = await orders.read_body(request, {"target", "for_s", "why"})
+    target = orders.text_of(body, "target", MOST, required=True)
+    for_s = orders.seconds_of(body, "for_s", MAX_SILENCE_S)
     if not for_s:
         raise node.Refused("bad-value", "a silence ends: say after how long", '{"for_s": 3600}')
-    why = orders._text(body, "why", orders.MAX_WHY)
+    why = orders.text_of(body, "why", orders.MAX_WHY)
     made = await node.context(request).node.silence(target, for_s, why, request[auth.CALLER].name)
     return reply.ok({"silence": made}, 201)
 

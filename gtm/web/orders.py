@@ -31,13 +31,13 @@ PUSHES: web.AppKey[Callable[[str], bool]] = web.AppKey("pushes")
 async def put(request: web.Request) -> web.Response:
     """Give an order."""
     here = node.context(request)
-    body = await _body(request, {"target", "order", "value", "for_s", "why", "dry_run", "break_glass"})
-    target = _text(body, "target", MAX_TARGET, required=True)
-    order = _text(body, "order", 16, required=True)
+    body = await read_body(request, {"target", "order", "value", "for_s", "why", "dry_run", "break_glass"})
+    target = text_of(body, "target", MAX_TARGET, required=True)
+    order = text_of(body, "order", 16, required=True)
     if order not in ORDERS:
         _bad(f"{order!r} is not an order", " or ".join(ORDERS))
     value = _factor(body.get("value")) if order == "weight" else 1.0
-    for_s = _seconds(body, "for_s", MAX_FOR_S)
+    for_s = seconds_of(body, "for_s", MAX_FOR_S)
     at = here.now()
     wanted = seen.Override(
         id=secrets.token_hex(4),
@@ -45,7 +45,7 @@ async def put(request: web.Request) -> web.Response:
         order=cast(Any, order),
         value=value,
         by=request[auth.CALLER].name,
-        why=_text(body, "why", MAX_WHY),
+        why=text_of(body, "why", MAX_WHY),
         at=at,
         until=at + for_s if for_s else 0.0,
         break_glass=_flag(body, "break_glass"),
@@ -70,7 +70,7 @@ async def drop(request: web.Request) -> web.Response:
 
 async def reload(request: web.Request) -> web.Response:
     """Read the configuration again; `{"yes": true}` accepts a plan that moves much."""
-    body = await _body(request, {"yes"})
+    body = await read_body(request, {"yes"})
     yes = _flag(body, "yes")
     done = await node.context(request).node.reload(yes, request[auth.CALLER].name)
     shape: dict[str, Any] = {
@@ -92,9 +92,9 @@ async def reload(request: web.Request) -> web.Response:
 
 async def replace(request: web.Request) -> web.Response:
     """Let the installed version take over; answered when it has, or has failed to."""
-    body = await _body(request, {"yes", "within_s"})
+    body = await read_body(request, {"yes", "within_s"})
     yes = _flag(body, "yes")
-    within_s = _seconds(body, "within_s", MAX_WITHIN_S) or WITHIN_S
+    within_s = seconds_of(body, "within_s", MAX_WITHIN_S) or WITHIN_S
     done = await node.context(request).node.replace(yes, within_s, request[auth.CALLER].name)
     if done.done:
         return reply.ok({"replaced": True})
@@ -109,15 +109,15 @@ async def push(request: web.Request) -> web.Response:
         raise reply.Denied(403, "not-allowed", f"{who.name} does not speak for {endpoint[:80]!r}")
     if not request.app[PUSHES](f"{check}/{endpoint}"):
         raise reply.Denied(429, "too-many-requests", "news of this check come too often", "once a second is often")
-    body = await _body(request, {"ok", "reason", "valid_for_s", "measures", "overloaded"})
+    body = await read_body(request, {"ok", "reason", "valid_for_s", "measures", "overloaded"})
     if not isinstance(body.get("ok"), bool):
         _bad("ok is missing: true or false", '{"ok": true, "valid_for_s": 30}')
     news = node.Push(
         ok=body["ok"],
-        reason=_text(body, "reason", MAX_REASON),
-        valid_for_s=_seconds(body, "valid_for_s", MAX_VALID_S),
+        reason=text_of(body, "reason", MAX_REASON),
+        valid_for_s=seconds_of(body, "valid_for_s", MAX_VALID_S),
         measures=_measures(body.get("measures", {})),
-        overloaded=_text(body, "overloaded", MAX_REASON),
+        overloaded=text_of(body, "overloaded", MAX_REASON),
     )
     await node.context(request).node.push(check, endpoint, news)
     return reply.ok({"accepted": True}, 202)
@@ -130,7 +130,7 @@ def _bad(message: str, hint: str = "") -> NoReturn:
     raise node.Refused("bad-value", message, hint)
 
 
-async def _body(request: web.Request, known: set[str]) -> Mapping[str, Any]:
+async def read_body(request: web.Request, known: set[str]) -> Mapping[str, Any]:
     """Return the body, a JSON object with keys out of `known`. The application bounds its size."""
     try:
         async with asyncio.timeout(BODY_WAIT_S):
@@ -163,7 +163,8 @@ def _word(request: web.Request, key: str) -> bool:
     return value == "true"
 
 
-def _text(body: Mapping[str, Any], key: str, longest: int, *, required: bool = False) -> str:
+def text_of(body: Mapping[str, Any], key: str, longest: int, *, required: bool = False) -> str:
+    """Return a text of printable characters; empty when absent. Raises `Refused` for anything else."""
     value = body.get(key, "")
     if value is None and not required:
         return ""
@@ -186,7 +187,7 @@ def _or_none(work: Callable[[], T | None]) -> T | None:
         return None
 
 
-def _seconds(body: Mapping[str, Any], key: str, longest: float) -> float:
+def seconds_of(body: Mapping[str, Any], key: str, longest: float) -> float:
     """Return a duration in seconds: a number, or a text such as `30m`; 0 when absent."""
     value = body.get(key)
     if value is None:

@@ -295,6 +295,16 @@ async def test_papers_that_nobody_can_read_are_forgotten() -> None:
         assert {key for _, key in await stage.store.papers()} & {"a", "b", "c", "d"} == {"d"}
 
 
+async def test_a_secret_that_is_missing_is_said_at_the_start_and_not_when_it_is_too_late() -> None:
+    stage = Stage(
+        model.Receiver("ops", "slack", options={"url_env": "NO_SUCH_VARIABLE", "url_file": None, "url": None})
+    )
+    async with stage.begin() as one:
+        await until(lambda: "ops" in one.couriers)
+        assert stage.told == [("alert", "ops", "", "unusable", "$NO_SUCH_VARIABLE is not set")]
+        assert one.shown()["receivers"][0]["trouble"] == "$NO_SUCH_VARIABLE is not set"
+
+
 async def test_a_test_says_what_each_receiver_answered() -> None:
     async with listening() as server:
         stage = Stage(webhook("ops", server.url), webhook("dead", "http://127.0.0.1:9/"))
