@@ -7,12 +7,14 @@ endpoint touches, the growing revision (semantics G1), and the last decision of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from gtm import events, model, seen, table
+from gtm import events, model, seen
+from gtm import table as tables
 from gtm.health import engine, news
-from gtm.steer import audience, tiers
+from gtm.steer import audience, tiers, users
 from gtm.wire import compile as compiler
 
 # A storm of results is one swap: rings are made this long after the first change (house section 7b).
@@ -20,13 +22,16 @@ GATHER_S = 0.02
 # All remembered health is written this often, so that it stays young (semantics A1: it is worth five minutes). What
 # has changed is written at once: a dead endpoint must not come back to life because this process died (section 6).
 REMEMBER_S = 5.0
+# So many decisions are made in one go: some tens of milliseconds, in which no probe leaves. What remains of a big
+# configuration, or of a storm that touches everything, is done at the next wakes, which follow at once.
+SLICE = 384
 # Keys the sticky hash. A constant, so that every nameserver with the same pools gives a client the same member (B8)
 # and an edit elsewhere in the configuration moves nobody.
 STICKY_KEY = b"gtm sticky ring 1"
 FAMILIES: tuple[model.Family, ...] = ("ipv4", "ipv6", "cname")
 RUNGS: tuple[model.Rung, ...] = ("first", "fallback", "degraded", "last_resort")
 
-_Prepared = tuple[model.Snapshot, seen.Networks, audience.Partition, compiler.Grown]
+_Prepared = tuple[model.Snapshot, seen.Networks, audience.Partition, compiler.Grown, users.Users]
 Judge = Callable[[model.Pool, str, model.Family], seen.Verdict]
 Remembered = Mapping[model.CheckKey, tuple[model.Status, float, str]]
 
@@ -43,29 +48,30 @@ class Brain:
         # From the first ConfigCame on; nobody asks before.
         self.snapshot: model.Snapshot
         self.partition: audience.Partition
-        self.table: table.AnswerTable
+        self._table: tables.AnswerTable
+        self._users = users.Users({}, {}, ())
         self._prepared: _Prepared | None = None
         self._configured = False
-        self.decisions: list[seen.Decision] = []
-        self.rungs: dict[int, model.Rung] = {}
-        self.pools: dict[str, seen.Tried] = {}
+        self._decisions: list[seen.Decision] = []
+        self._rungs: dict[int, model.Rung] = {}
+        self._pools: dict[str, seen.Tried] = {}
+        self._growth: Iterator[int] = iter(())
+        self.growing = False  # a configuration is in force of which not everything is decided yet
         self.revision = first_revision
         self.orders: tuple[seen.Override, ...] = ()
         self._dice = dice
         self._remembered: Remembered = remembered or {}
         self._effects: list[events.Effect] = []
-        self._rings: list[table.Ring] = []
+        self._rings: list[tables.Ring] = []
         self._first_ring: list[int] = []
-        self._users: dict[str, set[int]] = {}
-        self.owners: list[list[str]] = []
         self._now_s = 0.0
-        self._by_name: dict[str, int] = {}
         self._dirty: set[int] = set()
         self._dirty_at_s = 0.0
         self._first_bad_s = 0.0
         self._remember_at_s = 0.0
         self._changed: set[str] = set()
         self._judged = False
+        self._judging = False  # judged, but some rings are from before
 
     def prepare(self, snapshot: model.Snapshot, networks: seen.Networks) -> None:
         """Do what does not depend on health for a `ConfigCame` of these two. Needs nothing of the rest: any thread."""
@@ -94,7 +100,9 @@ class Brain:
     def wake_at(self) -> float | None:
         """Return when `wake` must be called next, or None."""
         times = [self.health.wake_at()]
-        if self._dirty:
+        if self.growing:
+            times.append(self._now_s)
+        elif self._dirty:
             times.append(self._dirty_at_s)
         return min((at for at in times if at is not None), default=None)
 
@@ -103,19 +111,42 @@ class Brain:
         self._now_s = now
         self._heard(self.health.wake(now), now)
         self._effects.extend(events.RunProbe(check) for check in self.health.due(now))
-        if self._dirty and now >= self._dirty_at_s:
+        if self.growing:
+            self._grow(SLICE)
+        elif self._dirty and now >= self._dirty_at_s:
             self._refill(now)
         self._write_down(now)
 
     # --- what others may ask --------------------------------------------------------------------------------------
+    # Who asks while a big configuration grows gets it whole: then it is decided now, in one go.
+
+    @property
+    def decisions(self) -> Sequence[seen.Decision]:
+        """The decisions in force: by policy, audience, then ipv4, ipv6, cname."""
+        return self._whole()._decisions
+
+    @property
+    def rungs(self) -> Mapping[int, model.Rung]:
+        """Where each policy stands on the ladder."""
+        return self._whole()._rungs
+
+    @property
+    def pools(self) -> Mapping[str, seen.Tried]:
+        """Each pool by itself."""
+        return self._whole()._pools
+
+    @property
+    def table(self) -> tables.AnswerTable:
+        """The table as it was handed out whole; `current_table` has the newest rings, too."""
+        return self._whole()._table
 
     def judged(self) -> bool:
         """Say whether answers come from judged health (semantics A1)."""
-        return self._judged
+        return self._judged and not self._judging
 
     def pending(self) -> bool:
         """Say whether something was fed that the rings do not show yet."""
-        return bool(self._dirty)
+        return bool(self._dirty) or self.growing
 
     def remembered(self, now: float) -> Remembered:
         """Return what is worth keeping over a restart: status, wall clock of its last confirmation, reason."""
@@ -128,15 +159,15 @@ class Brain:
         self,
         policy: model.Policy,
         who: audience.Audience,
-        family: model.Family,
+        families: Sequence[model.Family],
         now: float,
         verdict: Judge | None = None,
-    ) -> seen.Decision:
-        """Return what `policy` gives to the audience `who`; `verdict` replaces the real ones (for assumptions)."""
+    ) -> list[seen.Decision]:
+        """Return what `policy` gives to the audience `who`, by family; `verdict` replaces the real ones."""
         return tiers.decide(
             policy,
             who,
-            family,
+            families,
             pools=self.snapshot.pools,
             endpoints=self.snapshot.endpoints,
             verdict=verdict or (lambda pool, name, of: self.health.verdict(pool, name, of, policy, now)),
@@ -146,17 +177,24 @@ class Brain:
 
     def of_policy(self, index: int) -> list[seen.Decision]:
         """Return the decisions in force for a policy: by audience, then ipv4, ipv6, cname."""
+        return self._whole()._decided(index)
+
+    def _whole(self) -> Brain:
+        self._grow(math.inf)
+        return self
+
+    def _decided(self, index: int) -> list[seen.Decision]:
         first = self._first_ring[index]
-        return self.decisions[first : first + self._width(index)]
+        return self._decisions[first : first + self._width(index)]
 
     def policies_of(self, endpoints: Iterable[str]) -> set[int]:
         """Return the policies that name any of these endpoints."""
-        return {index for one in endpoints for index in self._users.get(one, ())}
+        return {index for one in endpoints for index in self._users.by_endpoint.get(one, ())}
 
     def pool_alone(self, name: str, now: float, verdict: Judge | None = None) -> seen.Tried:
         """Return how a pool stands by itself, in the better of the families that it has members in."""
         alone = model.Policy(rules=(model.Rule(None, (name,)),))
-        by_family = [self.decide(alone, audience.EVERYBODY, family, now, verdict).tried for family in FAMILIES[:2]]
+        by_family = [one.tried for one in self.decide(alone, audience.EVERYBODY, FAMILIES[:2], now, verdict)]
         tried = [of[0] for of in by_family if of and of[0].members]
         return max(tried, key=lambda one: one.usable) if tried else seen.Tried(name, False, "no members")
 
@@ -168,20 +206,34 @@ class Brain:
         ready, self._prepared = self._prepared, None
         if ready is None or ready[0] is not snapshot or ready[1] is not networks:
             ready = _prepared(snapshot, networks)
-        self.partition, grown = ready[2:]
+        self.partition, grown, self._users = ready[2:]
         self.snapshot, self._configured = snapshot, True
-        self._judged = self.health.judged(now)
-        self._index(snapshot)
-        self.decisions, self._rings, self._first_ring, self._dirty = [], [], [], set()
+        self._judged, self._judging = self.health.judged(now), False
+        self._decisions, self._rings, self._first_ring, self._dirty = [], [], [], set()
+        self._growth, self.growing = self._grown(grown), True
+        self._grow(SLICE)
+
+    def _grow(self, most: float) -> None:
+        """Make about so many decisions more of a new configuration."""
+        while self.growing and most > 0:
+            most -= next(self._growth)  # what is raised in there leaves it unfinished for ever: half is worse than none
+
+    def _grown(self, grown: compiler.Grown) -> Iterator[int]:
+        """Decide for all policies and pools, then hand out the table. Yields how many decisions were made."""
+        snapshot = self.snapshot
         for index in range(len(snapshot.policies)):
-            self._first_ring.append(len(self.decisions))
-            self.decisions.extend(self._decide_all(index, now))
-        self._rings = [compiler.ring(decision) for decision in self.decisions]
-        before, self.rungs, self.pools = self.pools, {}, {}
+            self._first_ring.append(len(self._decisions))
+            made = self._decide_all(index, self._now_s)
+            self._decisions += made
+            self._rings += map(compiler.ring, made)
+            yield len(made)
+        before, self._rungs, self._pools = self._pools, {}, {}
         self._note_rungs(range(len(snapshot.policies)), quiet=True)
-        self._note_pools(snapshot.pools, now, before)
+        for name, pool in snapshot.pools.items():
+            self._note_pools({name: pool}, self._now_s, before)
+            yield len(FAMILIES)
         self.revision += 1
-        self.table = compiler.build(
+        self._table = compiler.build(
             snapshot,
             revision=self.revision,
             steerings=tuple(self._steering(index) for index in range(len(snapshot.policies))),
@@ -192,40 +244,22 @@ class Brain:
             shared_key=STICKY_KEY,
             grown=grown,
         )
-        self._effects.append(events.SwapTable(self.table))
-
-    def _index(self, snapshot: model.Snapshot) -> None:
-        """Remember which policies name which endpoint, and which name has a policy of its own."""
-        self._users, self._by_name = {}, {}
-        self.owners = [[] for _ in snapshot.policies]
-        for zone in snapshot.zones:
-            for owner, index in zone.steer.items():
-                self.owners[index].append(owner)
-        members: dict[str, tuple[str, ...]] = {
-            pool.name: tuple(member.endpoint for member in pool.members) for pool in snapshot.pools.values()
-        }
-        for index, policy in enumerate(snapshot.policies):
-            if policy.name:
-                self._by_name[policy.name] = index
-            for pool in policy.pools:
-                for endpoint in members[pool]:
-                    self._users.setdefault(endpoint, set()).add(index)
+        self._effects.append(events.SwapTable(self._table))
+        self.growing = False
+        yield 0
 
     def _width(self, index: int) -> int:
         return len(self.partition.by_policy[index].audiences) * len(FAMILIES)
 
     def _decide_all(self, index: int, now: float) -> list[seen.Decision]:
         policy = self.snapshot.policies[index]
-        return [
-            self.decide(policy, who, family, now)
-            for who in self.partition.by_policy[index].audiences
-            for family in FAMILIES
-        ]
+        audiences = self.partition.by_policy[index].audiences
+        return [decision for who in audiences for decision in self.decide(policy, who, FAMILIES, now)]
 
-    def _steering(self, index: int) -> table.Steering:
+    def _steering(self, index: int) -> tables.Steering:
         first, width = self._first_ring[index], self._width(index)
         a, aaaa, other = (tuple(range(first + of, first + width, len(FAMILIES))) for of in range(len(FAMILIES)))
-        return table.Steering(self.partition.by_policy[index].prefixes, a, aaaa, other)
+        return tables.Steering(self.partition.by_policy[index].prefixes, a, aaaa, other)
 
     def _ordered(self, change: events.StoreChanged, now: float) -> None:
         orders, before = change.orders, {order.id: order for order in self.orders}
@@ -244,9 +278,8 @@ class Brain:
     def _heard(self, happened: Iterable[news.Transition], now: float) -> None:
         for change in happened:
             if change.kind == "judged":
-                self._judged = True
                 self._emit("node", self.node, "warming up", "judged", change.reason)
-                self._touch_policies(range(len(self._first_ring)), now)
+                self._judge_all(now)
                 continue
             if change.kind != "step":
                 self._announce(change)
@@ -255,8 +288,11 @@ class Brain:
                 self._first_bad_s = min(self._first_bad_s or change.first_bad_s, change.first_bad_s)
             self._touch(change.endpoints, change.name, now)
         if not self._judged and self._configured and self.health.judged(now):
-            self._judged = True
-            self._touch_policies(range(len(self._first_ring)), now)
+            self._judge_all(now)
+
+    def _judge_all(self, now: float) -> None:
+        self._judged = self._judging = True
+        self._touch_policies(range(len(self.snapshot.policies)), now)
 
     def _announce(self, change: news.Transition) -> None:
         kind: events.EventKind = "order" if change.kind == "order" else "guard" if change.kind == "guard" else "check"
@@ -269,7 +305,7 @@ class Brain:
 
     def _touch(self, endpoints: Iterable[str], name: str, now: float) -> None:
         if name:  # a stream that left one node touches its own name alone (semantics A12)
-            self._touch_policies([self._by_name[name]] if name in self._by_name else [], now)
+            self._touch_policies([self._users.by_name[name]] if name in self._users.by_name else [], now)
         else:
             self._touch_policies(self.policies_of(endpoints), now)
 
@@ -280,29 +316,35 @@ class Brain:
             self._dirty_at_s = now + GATHER_S
 
     def _refill(self, now: float) -> None:
-        """Make the rings of the dirty policies anew, and hand out those that changed."""
-        changed: dict[int, table.Ring] = {}
-        for index in self._dirty:
+        """Make the rings of some dirty policies anew, and hand out those that changed."""
+        changed: dict[int, tables.Ring] = {}
+        some, most = [], SLICE
+        while self._dirty and most > 0:
+            some.append(self._dirty.pop())
+            most -= self._width(some[-1])
+        for index in some:
             first = self._first_ring[index]
             for at, decision in enumerate(self._decide_all(index, now), first):
-                if decision == self.decisions[at]:
+                if decision == self._decisions[at]:
                     continue
-                self.decisions[at] = decision
+                self._decisions[at] = decision
                 ring = compiler.ring(decision)
                 if ring != self._rings[at]:
                     changed[at] = self._rings[at] = ring
         touched = {
-            pool: self.snapshot.pools[pool] for index in self._dirty for pool in self.snapshot.policies[index].pools
+            pool: self.snapshot.pools[pool] for index in some for pool in self.snapshot.policies[index].pools
         }
-        self._note_pools(touched, now, self.pools)
-        self._note_rungs(self._dirty)
-        self._dirty = set()
+        self._note_pools(touched, now, self._pools)
+        self._note_rungs(some)
         self.revision += 1
         if changed:
             self._effects.append(events.SwapRings(self.revision, changed, self._first_bad_s))
-        self._first_bad_s = 0.0
+        if self._dirty:
+            self._dirty_at_s = now
+        else:
+            self._first_bad_s, self._judging = 0.0, False
 
-    def current_table(self) -> table.AnswerTable:
+    def current_table(self) -> tables.AnswerTable:
         """Return the whole table as it is now, with all the rings that have been swapped since it was made."""
         return replace(self.table, revision=self.revision, rings=tuple(self._rings))
 
@@ -324,19 +366,19 @@ class Brain:
             if old is not None and old.usable != after.usable:
                 words = ("failed", "usable")
                 self._emit("pool", name, words[old.usable], words[after.usable], after.reason)
-            self.pools[name] = after
+            self._pools[name] = after
 
     def _note_rungs(self, indices: Iterable[int], quiet: bool = False) -> None:
         """Say when a name climbs or falls on the ladder: its worst rung over audiences, families that answer only."""
         for index in indices:
-            decisions = self.of_policy(index)
+            decisions = self._decided(index)
             answering = [one for one in decisions if one.replies] or decisions
             after = max((one.rung for one in answering), key=RUNGS.index)
-            before = self.rungs.get(index)
-            self.rungs[index] = after
+            before = self._rungs.get(index)
+            self._rungs[index] = after
             if not quiet and before is not None and before != after:
                 worst = next(one for one in answering if one.rung == after)
-                for name in self.owners[index][:10]:  # a policy may serve 100,000 names: ten say it
+                for name in self._users.owners[index][:10]:  # a policy may serve 100,000 names: ten say it
                     self._emit("name", name, before, after, worst.why)
 
     def _emit(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
@@ -345,4 +387,4 @@ class Brain:
 
 
 def _prepared(snapshot: model.Snapshot, networks: seen.Networks) -> _Prepared:
-    return snapshot, networks, audience.partition(snapshot, networks), compiler.grow(snapshot)
+    return snapshot, networks, audience.partition(snapshot, networks), compiler.grow(snapshot), users.users(snapshot)

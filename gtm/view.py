@@ -180,8 +180,8 @@ def explain_name(
     policy = brain.snapshot.policies[index]
     which, scope = _audience(brain, index, qtype.upper(), network)
     family: model.Family = {"A": "ipv4", "AAAA": "ipv6"}.get(qtype.upper(), "cname")  # type: ignore[assignment]
-    decision = brain.decide(
-        policy, brain.partition.by_policy[index].audiences[which], family, now, _assumed(brain, policy, assume, now)
+    (decision,) = brain.decide(
+        policy, brain.partition.by_policy[index].audiences[which], (family,), now, _assumed(brain, policy, assume, now)
     )
     return explain.explanation(
         decision, name=absolute, qtype=qtype.upper(), client=client, place=place, ecs_scope=scope

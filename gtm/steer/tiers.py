@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gtm import model, seen
 from gtm.steer import audience as audiences
@@ -17,7 +17,7 @@ WHY_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What one call of `decide` is about."""
+    """What one call of `decide` is about; what was read and walked already is kept, for families look at each other."""
 
     policy: model.Policy
     audience: audiences.Audience
@@ -26,14 +26,19 @@ class _Case:
     verdict: roster.Judge
     judged: bool
     shared_key: bytes
+    read: dict[model.Family, list[roster.Roster]] = field(default_factory=dict)
+    walked: dict[model.Family, _Found] = field(default_factory=dict)
 
     def rosters(self, family: model.Family) -> list[roster.Roster]:
         """Return the rule's pools in order, each with its members of `family`."""
-        names = self.policy.rules[self.audience.rule].pools
-        return [
-            roster.read(self.pools[name], family, self.endpoints, self.verdict, self.judged)
-            for name in dict.fromkeys(names)
-        ]
+        known = self.read.get(family)
+        if known is None:
+            names = self.policy.rules[self.audience.rule].pools
+            known = self.read[family] = [
+                roster.read(self.pools[name], family, self.endpoints, self.verdict, self.judged)
+                for name in dict.fromkeys(names)
+            ]
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +58,31 @@ class _Found:
 def decide(
     policy: model.Policy,
     audience: audiences.Audience,
-    family: model.Family,
+    families: Sequence[model.Family],
     *,
     pools: Mapping[str, model.Pool],
     endpoints: Mapping[str, model.Endpoint],
     verdict: roster.Judge,
     judged: bool,
     shared_key: bytes,
-) -> seen.Decision:
-    """Return what `policy` answers to `audience` in `family` (`cname`: every type but A and AAAA), by B1 to B11.
+) -> list[seen.Decision]:
+    """Return what `policy` answers to `audience` in each family (`cname`: every type but A and AAAA), by B1 to B11.
 
     `verdict` says what each member of a pool is worth (a host name is asked about in family `cname`), `judged`
     whether the first round of checks is through (A1). The same arguments always give the same decision.
     """
     case = _Case(policy, audience, pools, endpoints, verdict, judged, shared_key)
-    if family != "cname":
-        return _fill(case, _walk(case, family))
-    return _fill(case, _other_types(case))
+    return [_fill(case, _other_types(case) if family == "cname" else _walk(case, family)) for family in families]
 
 
 def _walk(case: _Case, family: model.Family) -> _Found:
     """Walk down the ladder for one address family (B3, B4, B6, B11)."""
+    if family not in case.walked:
+        case.walked[family] = _walk_down(case, family)
+    return case.walked[family]
+
+
+def _walk_down(case: _Case, family: model.Family) -> _Found:
     mine, other = case.rosters(family), case.rosters(OTHER[family])
     if not any(one.people for one in mine):
         return _nodata(case, family, mine, other)

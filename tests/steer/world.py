@@ -63,13 +63,13 @@ class World:
         return tiers.decide(
             policy,
             who,
-            family,
+            (family,),
             pools=self.pools,
             endpoints=self.endpoints,
             verdict=self.verdict,
             judged=self.judged,
             shared_key=KEY,
-        )
+        )[0]
 
 
 def policy(*pools: str, **fields: Any) -> model.Policy:
