@@ -140,6 +140,11 @@ class Brain:
         """The table as it was handed out whole; `current_table` has the newest rings, too."""
         return self._whole()._table
 
+    @property
+    def owners(self) -> Sequence[Sequence[str]]:
+        """The names of each policy."""
+        return self._users.owners
+
     def judged(self) -> bool:
         """Say whether answers come from judged health (semantics A1)."""
         return self._judged and not self._judging
@@ -331,9 +336,7 @@ class Brain:
                 ring = compiler.ring(decision)
                 if ring != self._rings[at]:
                     changed[at] = self._rings[at] = ring
-        touched = {
-            pool: self.snapshot.pools[pool] for index in some for pool in self.snapshot.policies[index].pools
-        }
+        touched = {pool: self.snapshot.pools[pool] for index in some for pool in self.snapshot.policies[index].pools}
         self._note_pools(touched, now, self._pools)
         self._note_rungs(some)
         self.revision += 1

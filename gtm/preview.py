@@ -221,7 +221,7 @@ def _policy(brain: brains.Brain, index: int, judge: suppose.Judge, now: float, s
     before = brain.of_policy(index)
     whom = [(who, family) for who in brain.partition.by_policy[index].audiences for family in brains.FAMILIES]
     after = [  # a family that nobody is answered in now has nothing to lose
-        brain.decide(policy, who, family, now, lambda pool, name, of: judge(pool, name, of, policy))
+        brain.decide(policy, who, (family,), now, lambda pool, name, of: judge(pool, name, of, policy))[0]
         if old.replies
         else old
         for (who, family), old in zip(whom, before, strict=True)

@@ -22,18 +22,29 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PLACELESS: tuple[Network, ...] = tuple(map(ipaddress.ip_network, table.PLACELESS))
 
 
+def status_line(brain: brains.Brain) -> str:
+    """Return what `systemctl status` shows."""
+    states = [
+        brain.health.endpoint_state(name, family).state
+        for name, endpoint in brain.snapshot.endpoints.items()
+        for family in endpoint.families()
+    ]
+    return f"serving {len(brain.snapshot.zones)} zones, {states.count('up')} of {len(states)} endpoints up"
+
+
 def names_view(brain: brains.Brain) -> list[dict[str, Any]]:
     """Return every steered name with its rung on the ladder and the pools that serve it now."""
-    rows, dead = [], brain.health.dead_sources
-    for zone in brain.snapshot.zones:
-        for owner, index in sorted(zone.steer.items()):
-            decisions = brain.of_policy(index)
-            pools = list(dict.fromkeys(one.pool for one in decisions if one.pool and one.replies))
-            rows.append(
-                {"name": owner, "rung": brain.rungs[index], "pools": pools, "ttl": decisions[0].ttl_s}
-                | {"source_down": owner in dead}
-            )
-    return rows
+    of_policy = []  # a hundred thousand names may share a few
+    for index in range(len(brain.snapshot.policies)):
+        decisions = brain.of_policy(index)
+        pools = list(dict.fromkeys(one.pool for one in decisions if one.pool and one.replies))
+        of_policy.append({"rung": brain.rungs[index], "pools": pools, "ttl": decisions[0].ttl_s})
+    dead = brain.health.dead_sources
+    return [
+        {"name": owner, **of_policy[index], "source_down": owner in dead}
+        for zone in brain.snapshot.zones
+        for owner, index in sorted(zone.steer.items())
+    ]
 
 
 def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, seen, units
-from gtm.app import gauges, last, secrets
+from gtm.app import gauges, last, reading, secrets
 from gtm.config import load, show
 from gtm.serve import links as linking
 from gtm.web import auth
@@ -252,7 +252,12 @@ class Caretaker:
 
     async def reload(self, yes: bool, by: str) -> desk.Reloaded:
         """Read the configuration again; when it is accepted, this process is `over`."""
-        loaded = await asyncio.to_thread(app.load_configuration, self.path)
+        try:
+            loaded = await reading.read(self.path)
+        except (errors.GtmError, RuntimeError) as error:  # RuntimeError: no thread could be started
+            why = f"it could not be read: {error}"
+            self.happened("config", self.path, "refused", "refused", f"{why} (reload by {by})")
+            return desk.Reloaded(False, text=why)
         self.problems, found = loaded.problems, show.as_json(loaded.problems)
         if loaded.snapshot is None:
             self.happened("config", self.path, "refused", "refused", f"{self._trouble()} (reload by {by})")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, seen, view
-from gtm.app import collector, gauges, herald, ordering, secrets
+from gtm.app import collector, gauges, herald, ordering, reading, secrets, taking
 from gtm.app import node as nodes
 from gtm.config import plan, show
 from gtm.probes import push
@@ -178,38 +178,45 @@ class Desk:
     async def reload(self, yes: bool, by: str) -> desk.Reloaded:
         """Read the configuration again and take it, unless it has problems or its plan needs a yes."""
         async with self._reloading:
+            before = self.node.snapshot
             try:
-                loaded = await asyncio.to_thread(app.load_configuration, self.path)
-            except (errors.GtmError, RuntimeError) as error:  # RuntimeError: no thread could be started
-                why = f"it could not be read: {error}"
+                return await self._reload(yes, by)
+            except (errors.GtmError, RuntimeError, MemoryError) as error:  # RuntimeError: no thread could be started
+                if self.node.snapshot is not before:
+                    raise  # it is in force; something else went wrong
+                why = f"it could not be read: {error or 'this machine has no memory left'}"
                 self._refused(why, by)
                 return desk.Reloaded(False, text=why)
-            found = show.as_json(loaded.problems)
-            if loaded.snapshot is None:
-                self._refused(f"{show.tally(loaded.problems)}; the old one stays", by)
-                return desk.Reloaded(False, problems=found, text=app.refused_text(loaded))
-            planned = await asyncio.to_thread(plan.compare, self.node.snapshot, loaded.snapshot)
-            lines = planned.lines
-            if planned.restart:
-                lines += (f"not before a restart: {', '.join(planned.restart)}",)
-            if planned.needs_yes and not yes:
-                self._refused("the plan moves more than half of all answers or empties a name: it needs --yes", by)
-                return desk.Reloaded(False, lines, needs_yes=True, problems=found)
-            before = self.node.snapshot.digest
-            await self.node.take(loaded.snapshot)
-            self._read_secrets()
-            self.node.vault.take(secrets.Wanted.of(loaded.snapshot))
-            self.node.config_accepted, self.node.config_at, self.node.config_trouble = True, time.time(), ""
-            after = loaded.snapshot.digest
-            self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")
-            await self.node.settled(ordering.CONFIRM_S)
-            return desk.Reloaded(True, lines, problems=found, digest=after)
+
+    async def _reload(self, yes: bool, by: str) -> desk.Reloaded:
+        loaded = await reading.read(self.path)
+        found = show.as_json(loaded.problems)
+        if loaded.snapshot is None:
+            self._refused(f"{show.tally(loaded.problems)}; the old one stays", by)
+            return desk.Reloaded(False, problems=found, text=app.refused_text(loaded))
+        planned = await asyncio.to_thread(plan.compare, self.node.snapshot, loaded.snapshot)
+        lines = planned.lines
+        if planned.restart:
+            lines += (f"not before a restart: {', '.join(planned.restart)}",)
+        if planned.needs_yes and not yes:
+            self._refused("the plan moves more than half of all answers or empties a name: it needs --yes", by)
+            return desk.Reloaded(False, lines, needs_yes=True, problems=found)
+        prepared = await taking.prepare(self.node.brain, loaded.snapshot)
+        before = self.node.snapshot.digest
+        await self.node.take(loaded.snapshot, *prepared)
+        self._read_secrets()
+        self.node.vault.take(secrets.Wanted.of(loaded.snapshot))
+        self.node.config_accepted, self.node.config_at, self.node.config_trouble = True, time.time(), ""
+        after = loaded.snapshot.digest
+        self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")
+        await self.node.settled(ordering.CONFIRM_S)
+        return desk.Reloaded(True, lines, problems=found, digest=after)
 
     async def replace(self, yes: bool, within_s: float, by: str) -> desk.Replaced:
         """Let the installed version take over, unless the configuration is not what is in force, or it is no good."""
         if self.node.judge.busy:
             raise desk.Refused("conflict", "a replacement is under way already")
-        loaded = await asyncio.to_thread(app.load_configuration, self.path)
+        loaded = await reading.read(self.path)
         if loaded.snapshot is None:
             return desk.Replaced(False, "the configuration on disk would be refused: see `gtm check`")
         same = loaded.snapshot.digest == self.node.snapshot.digest

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gtm import errors, files, model, table
+from gtm import errors, events, files, model, table, units
 from gtm.app import secrets
 from gtm.serve import journal
 from gtm.wire import unpack
@@ -161,6 +161,29 @@ def write(path: str, settings: Settings, kept: bytes) -> None:
     """Write the file. Raises `OSError`."""
     body = json.dumps(asdict(settings)).encode() + b"\n" + kept
     files.write_atomically(path, _FIRST_LINE + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+
+async def stand_in(
+    config: str,
+    digest: str,
+    publish: Callable[[bytes], int],
+    happened: Callable[[events.EventKind, str, str, str, str], None],
+) -> tuple[int, float]:
+    """Let the last table answer for a node that has forgotten everything; return its revision and when it was true.
+
+    Both are 0 when there is none of this configuration (`digest`). `publish` is `Links.publish_journal`.
+    """
+    found = await asyncio.to_thread(find, config)
+    if found is None or found.settings.digest != digest:
+        return 0, 0.0
+    try:
+        revision = publish(found.kept)
+    except errors.TableError as error:
+        happened("node", "last table", "", "unusable", str(error))
+        return 0, 0.0
+    age = units.show_seconds(round(found.age_s(time.time())))
+    happened("node", "last table", "", "in force", f"no health is known: answers are {age} old until it is")
+    return revision, found.at
 
 
 class Keeper:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from gtm import __version__ as version
-from gtm import brain, errors, events, model, probes, seen, table, units
-from gtm.app import book, collector, doh, geography, judge, last, lingering, measuring, meter, secrets
+from gtm import brain, events, model, probes, seen, table, view
+from gtm.app import book, doh, geography, judge, last, lingering, measuring, meter, secrets, taking
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -112,16 +112,20 @@ class Node:
         for host, port, kind in self.bound.also:
             log.info("DNS inside of %s on %s", kind, model.Listen(host, port))
         remembered, orders = await self.book.recall()
-        self.atlas = geography.Atlas.open(self.snapshot)
-        networks = await asyncio.to_thread(self.atlas.networks, self.snapshot)
+        older = 0
+        if not self.bound.revision and not remembered:
+            older, self.last_at = await last.stand_in(
+                self.path, self.snapshot.digest, self.link.publish_journal, self.happened
+            )
         now, wall = time.monotonic(), time.time()
         self.brain = brain.Brain(
             self.snapshot.node,
             dice=random.random,  # spreads probes; nothing secret
             # Above what the workers answer from already, if an earlier control process gave it to them (semantics G1).
-            first_revision=max(self.bound.revision, await self._stand_in(bool(remembered))),
+            first_revision=max(self.bound.revision, older),
             remembered={key: (status, wall - at, reason) for key, (status, at, reason) in remembered.items()},
         )
+        self.atlas, networks = await taking.prepare(self.brain, self.snapshot)
         if self.bound.revision or self.last_at:
             self.inherited = True
             self._holding_back_until = now + HOLD_BACK_S
@@ -135,25 +139,7 @@ class Node:
         # The orders first: no table may go out that does not know of a drained node (semantics B5).
         self.brain.orders = orders  # they were news when they were given
         self.feed(events.StoreChanged(orders))
-        with collector.resting():
-            self.feed(events.ConfigCame(self.snapshot, networks))
-
-    async def _stand_in(self, remembers: bool) -> int:
-        """Let the last table answer for a node that has forgotten everything; return its revision, or 0 for none."""
-        found = None
-        if not self.bound.revision and not remembers:
-            found = await asyncio.to_thread(last.find, self.path)
-        if found is None or found.settings.digest != self.snapshot.digest:
-            return 0
-        try:
-            revision = self.link.publish_journal(found.kept)
-        except errors.TableError as error:
-            self.happened("node", "last table", "", "unusable", str(error))
-            return 0
-        self.last_at = found.at
-        age = units.show_seconds(round(found.age_s(time.time())))
-        self.happened("node", "last table", "", "in force", f"no health is known: answers are {age} old until it is")
-        return revision
+        taking.whole_or_end(lambda: self.feed(events.ConfigCame(self.snapshot, networks)))
 
     def _keeping(self, trouble: str) -> None:
         self.happened("node", "last table", "", "unusable" if trouble else "kept", trouble or "it can be written again")
@@ -214,22 +200,11 @@ class Node:
                 await self.store.put_order(order)
         await self.orders_changed()
 
-    async def take(self, snapshot: model.Snapshot) -> None:
-        """Put an accepted configuration in force."""
-        atlas = geography.Atlas.open(snapshot)
-        networks = await asyncio.to_thread(atlas.networks, snapshot)
-        with collector.resting():  # beside the loop, which probes
-            await asyncio.to_thread(self.brain.prepare, snapshot, networks)
+    async def take(self, snapshot: model.Snapshot, atlas: geography.Atlas, networks: seen.Networks) -> None:
+        """Put an accepted configuration in force. The workers have it when the brain has decided it (`settled`)."""
         self.snapshot, self.atlas = snapshot, atlas
         self.runner.keep(snapshot.checks)
-        try:
-            with collector.resting():
-                self.feed(events.ConfigCame(snapshot, networks))
-        except Exception:
-            # Half a configuration is worse than none (semantics G3): the workers answer on, and the supervisor starts
-            # a process that has a whole one.
-            log.critical("the configuration could not be put in force; this process ends", exc_info=True)
-            os._exit(os.EX_SOFTWARE)
+        taking.whole_or_end(lambda: self.feed(events.ConfigCame(snapshot, networks)))
         await self.measuring.take(snapshot, self.brain, atlas)
         self._say_troubles()
 
@@ -244,22 +219,29 @@ class Node:
     # --- effects out -----------------------------------------------------------------------------------------------
 
     def _wake(self) -> None:
+        late_s = time.monotonic() - self._timer.when() if self._timer is not None else 0.0
         self._timer = None
-        self.brain.wall_offset_s = time.time() - time.monotonic()
+        if self.brain.growing:
+            taking.whole_or_end(lambda: self._go_on(late_s))
+            return
         try:
-            self.brain.wake(time.monotonic())
-            self._carry_out()
+            self._go_on(late_s)
         except Exception:  # goes on to the loop's handler; but whatever this was, time must not stand still
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_later(STUMBLE_S, self._wake)
             raise
 
-    def _carry_out(self) -> None:
+    def _go_on(self, late_s: float) -> None:
+        self.brain.wall_offset_s = time.time() - time.monotonic()
+        self.brain.wake(time.monotonic())
+        self._carry_out(late_s)
+
+    def _carry_out(self, late_s: float = 0.0) -> None:
         for effect in self.brain.effects():
             match effect:
                 case events.RunProbe(check):
-                    self.runner.run(check)
+                    self.runner.run(check, late_s)
                 case events.SwapTable():
                     self._publish_table()
                 case events.SwapRings(revision, rings, first_bad_s):
@@ -311,7 +293,8 @@ class Node:
 
     def _keep(self) -> None:
         """Keep what is published for the next start. What is not judged is no good table."""
-        if self._to_keep and self._keeper is not None and self.brain.judged() and self.in_charge.is_set():
+        good = self.brain.judged() and not self.brain.pending()
+        if good and self._to_keep and self._keeper is not None and self.in_charge.is_set():
             self._to_keep = False
             self._keeper.changed(last.Settings.of(self.snapshot, self.path))
 
@@ -335,14 +318,7 @@ class Node:
 
     def _status_due(self) -> None:
         self._status = None
-        states = [
-            self.brain.health.endpoint_state(name, family).state
-            for name, endpoint in self.snapshot.endpoints.items()
-            for family in endpoint.families()
-        ]
-        self.link.status(
-            f"serving {len(self.snapshot.zones)} zones, {states.count('up')} of {len(states)} endpoints up"
-        )
+        self.link.status(view.status_line(self.brain))
 
     def _emit(self, event: events.Event) -> None:
         level = logging.WARNING if event.after in ALARMING else logging.INFO

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 LIMIT = 900
 # A kind has its own deadline inside; this much later its probe is given up from outside, because its code hangs.
 GRACE_S = 0.25
+# How late probes leave is told for the last one to two windows: no scrape of metrics misses it.
+LAG_WINDOW_S = 60.0
 # Mistakes in a kind's code are logged at most this often for each kind, so that they cannot fill a disk.
 LOG_EVERY_S = 60.0
 
@@ -61,8 +63,21 @@ class Runner:
         self._logged: dict[str, tuple[float, int]] = {}
         self._watcher = watch.Watcher(broke, monotonic=monotonic)
         self._closed = False
-        self.lag_s = 0.0
-        """The longest wait from being asked for to leaving, lately: it fades by a hundredth with each probe."""
+        self._lags = (0.0, 0.0, 0.0)  # the longest of the window before this one, that of this one, and its end
+
+    @property
+    def lag_s(self) -> float:
+        """The longest wait of a probe from being due to leaving, in the last one to two windows."""
+        return max(self._lagged(0.0))
+
+    def _lagged(self, lag_s: float) -> tuple[float, float]:
+        before, longest, until_s = self._lags
+        now_s = self._monotonic()
+        if now_s >= until_s:
+            before, longest = (longest, 0.0) if now_s < until_s + LAG_WINDOW_S else (0.0, 0.0)
+            until_s = now_s + LAG_WINDOW_S
+        self._lags = before, max(longest, lag_s), until_s
+        return self._lags[:2]
 
     @property
     def watched(self) -> int:
@@ -79,11 +94,14 @@ class Runner:
         """How many checks wait for a place."""
         return len(self._waiting)
 
-    def run(self, check: model.Check) -> None:
-        """Run this check now, or as soon as there is a place. While it is under way, asking again does nothing."""
+    def run(self, check: model.Check, late_s: float = 0.0) -> None:
+        """Run this check now, or as soon as there is a place. While it is under way, asking again does nothing.
+
+        `late_s` says for how long it has been due already.
+        """
         if self._closed or check.key in self._flights:
             return
-        flight = _Flight(check, self._monotonic())
+        flight = _Flight(check, self._monotonic() - late_s)
         if check.key in self._abandoned:
             result = self._not_run(flight, "its last probe still hangs")
             asyncio.get_running_loop().call_soon(self._hand_on, result)
@@ -135,7 +153,7 @@ class Runner:
 
     async def _fly(self, flight: _Flight, memory: dict[str, Any]) -> seen.ProbeResult:
         flight.started_s = self._monotonic()
-        self.lag_s = max(flight.started_s - flight.asked_s, self.lag_s * 0.99)
+        self._lagged(flight.started_s - flight.asked_s)
         return await self._probers[flight.check.profile.kind].run(flight.check, memory)
 
     def _landed(self, flight: _Flight, task: asyncio.Task[seen.ProbeResult]) -> None:

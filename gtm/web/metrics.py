@@ -48,7 +48,7 @@ METRICS = (
     Metric("pool_members_up", "gauge", "Members of a pool that may be answered.", ("pool",)),
     Metric("probe_duration_seconds", "histogram", "How long probes took.", ("kind",)),
     Metric("probes_total", "counter", "Probes by kind and result.", ("kind", "result")),
-    Metric("probe_lag_seconds", "gauge", "How late the last probes began."),
+    Metric("probe_lag_seconds", "gauge", "How late a probe left at most in the last minute or two."),
     Metric("watched_connections", "gauge", "Connections held to endpoints whose checks say `watch: true`."),
     Metric(
         "check_measure", "gauge", "Numbers that a check measured.", ("check", "endpoint", "measure", "family", "name")

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from gtm import errors
 from gtm.app import __main__ as control
 from gtm.app import desk as desks
 from gtm.app import node as nodes
@@ -50,18 +51,18 @@ async def test_a_storm_of_hang_ups_is_one_reload_and_one_more() -> None:
     running.cancel()
 
 
-@pytest.mark.parametrize("trouble", [MemoryError(), RuntimeError("can't start new thread")])
+@pytest.mark.parametrize("trouble", [MemoryError(), RuntimeError("can't start new thread"), errors.GtmError("x")])
 async def test_G3_a_configuration_that_this_machine_has_no_room_for_is_refused_in_plain_words(
     monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    def load(path: str, **_: object) -> None:
+    async def read(path: str) -> None:
         raise trouble
 
     said: list[tuple[str, ...]] = []
     node = types.SimpleNamespace(
         snapshot=types.SimpleNamespace(web=types.SimpleNamespace(tokens=())), happened=lambda *what: said.append(what)
     )
-    monkeypatch.setattr("gtm.files.load", load)
+    monkeypatch.setattr("gtm.app.reading.read", read)
     done = await desks.Desk(cast(Any, node), "gtm.yaml", cast(Any, None)).reload(False, "SIGHUP")
     assert not done.accepted
     assert done.text.startswith("it could not be read: ")
@@ -83,11 +84,12 @@ async def test_a_control_process_that_runs_out_of_memory_ends_and_other_mistakes
 
 
 async def test_after_a_mistake_in_the_brain_it_is_woken_again() -> None:
-    def wake(now: float) -> None:
+    def go_on(late_s: float) -> None:
         raise ValueError("a mistake")
 
     loop = asyncio.get_running_loop()
-    node = types.SimpleNamespace(brain=types.SimpleNamespace(wake=wake), _timer=None, _wake=lambda: None)
+    mind = types.SimpleNamespace(growing=False)
+    node = types.SimpleNamespace(brain=mind, _go_on=go_on, _timer=None, _wake=lambda: None)
     with pytest.raises(ValueError, match="a mistake"):
         nodes.Node._wake(cast(Any, node))
     assert node._timer.when() == pytest.approx(loop.time() + nodes.STUMBLE_S, abs=0.5)

@@ -30,7 +30,7 @@ class Installed:
         whole = (GTM / file).read_text()
         assert instead_of in whole
         for path in GTM.rglob("*"):
-            if path.suffix == ".py" or "static" in path.parts or "data" in path.parts:
+            if "__pycache__" not in path.parts:
                 target = copy / path.relative_to(GTM)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if not target.exists():

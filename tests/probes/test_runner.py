@@ -146,6 +146,23 @@ async def test_lag_is_the_wait_for_a_place(bench: Bench) -> None:
     assert run.lag_s == 3.0
 
 
+async def test_lag_counts_from_when_a_probe_was_due_and_is_told_for_a_minute_or_two(bench: Bench) -> None:
+    now_s = 1000.0
+    run = runner.Runner({"x": bench.kind}, vantage="v", deliver=bench.inbox.results.put_nowait, monotonic=lambda: now_s)
+    bench.runners.append(run)
+    run.run(check("a"), 0.5)
+    await settle()
+    assert run.lag_s == 0.5
+    now_s += runner.LAG_WINDOW_S
+    run.run(check("b"), 0.2)
+    await settle()
+    assert run.lag_s == 0.5
+    now_s += runner.LAG_WINDOW_S
+    assert run.lag_s == pytest.approx(0.2)
+    now_s += 2 * runner.LAG_WINDOW_S
+    assert run.lag_s == 0.0
+
+
 async def test_memory_lives_as_long_as_its_check(bench: Bench) -> None:
     run = bench.runner()
 

@@ -1,0 +1,36 @@
+"""A configuration in, what it takes to put it in force out: prepared beside the loop, then in force whole or never."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+
+from gtm import brain, model, seen
+from gtm.app import collector, geography
+
+log = logging.getLogger("gtm")
+
+
+async def prepare(mind: brain.Brain, snapshot: model.Snapshot) -> tuple[geography.Atlas, seen.Networks]:
+    """Do what can be done beside the loop, which probes; whatever fails here has changed nothing."""
+    atlas = geography.Atlas.open(snapshot)
+    networks = await asyncio.to_thread(atlas.networks, snapshot)
+    with collector.resting():
+        await asyncio.to_thread(mind.prepare, snapshot, networks)
+    return atlas, networks
+
+
+def whole_or_end(put_in_force: Callable[[], None]) -> None:
+    """Do a part of putting a configuration in force; end this process when that fails.
+
+    Half a configuration is worse than none (semantics G3): the workers answer on, and the supervisor starts a process
+    that has a whole one.
+    """
+    try:
+        with collector.resting():
+            put_in_force()
+    except Exception:
+        log.critical("the configuration could not be put in force; this process ends", exc_info=True)
+        os._exit(os.EX_SOFTWARE)

@@ -1,0 +1,103 @@
+"""What is big is decided in slices, between which probes leave; nobody ever sees half of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gtm import brain, events
+from tests.stories import world
+
+MANY = 12
+TEXT = "\n".join(
+    [
+        "checks: {web: {kind: http, every: 5s, fall: 1, rise: 1, confirm: 1s}}",
+        "endpoints:",
+        *(f"  e{one}: {{address: 192.0.2.{one + 1}}}" for one in range(MANY)),
+        "  shared: {address: 192.0.2.200}",
+        "pools:",
+        *(f"  p{one}: {{members: [e{one}, shared], check: web}}" for one in range(MANY)),
+        "zones:",
+        "  example.com:",
+        "    nameservers: {ns1: 192.0.2.53}",
+        "    hostmaster: ops@example.com",
+        "    steer:",
+        *(f"      n{one}: p{one}" for one in range(MANY)),
+    ]
+)
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a slice be one policy."""
+    monkeypatch.setattr(brain, "SLICE", 1)
+
+
+def test_G1_a_configuration_comes_out_whole_and_not_before(small_slices: None) -> None:
+    one = world.World(TEXT)
+    assert one.responder is None
+    assert one.brain.pending()
+    slices = 0
+    while one.responder is None:
+        assert one.brain.wake_at() is not None
+        assert one.brain.wake_at() <= one.now  # type: ignore[operator]
+        one.brain.wake(one.now)
+        one._carry_out()
+        slices += 1
+    assert slices > MANY
+    assert {len(one.ever(f"n{at}.example.com")) for at in range(MANY)} == {2}
+    assert not one.brain.growing
+
+
+def test_a_fall_while_a_configuration_grows_is_in_the_answers_after_it(small_slices: None) -> None:
+    one = world.World(TEXT)
+    one.run(20)
+    assert one.brain.judged()
+    one.sick["shared"] = one.sick["e0"] = "refused"
+    one.reload(TEXT.replace("n0: p0", "n0: p0\n      extra: p1"))
+    for _ in range(5):
+        one.brain.wake(one.now)
+        one._carry_out()
+    assert one.brain.growing
+    one.run(10)
+    assert one.ever("n1.example.com") == {"192.0.2.2"}
+    assert one.ever("extra.example.com") == {"192.0.2.2"}
+    assert not one.brain.pending()
+
+
+def test_who_looks_while_a_configuration_grows_sees_it_whole(small_slices: None) -> None:
+    one = world.World(TEXT)
+    assert one.brain.growing
+    assert len(one.brain.decisions) == 3 * MANY
+    assert (len(one.brain.rungs), len(one.brain.pools), len(one.brain.of_policy(0))) == (MANY, MANY, 3)
+    assert not one.brain.growing
+    assert [type(effect) for effect in one.brain.effects() if isinstance(effect, events.SwapTable)] != []
+
+
+def test_a_storm_is_handed_out_in_slices_and_judged_when_the_last_is(small_slices: None) -> None:
+    one = world.World(TEXT)
+    one.run(20)
+    one.sick["shared"] = "refused"
+    swaps: list[events.SwapRings] = []
+    while one.brain.wake_at() is not None and len(swaps) < MANY and one.now < 1060:
+        one.now = max(one.now, one.brain.wake_at() or 0.0)
+        while one._results and one._results[0][0] <= one.now:
+            one.brain.feed(events.ProbeCame(one._results.pop(0)[2]), one.now)
+        one.brain.wake(one.now)
+        before = one.brain._effects[:]
+        swaps += [effect for effect in before if isinstance(effect, events.SwapRings)]
+        one._carry_out()
+    assert len(swaps) == MANY
+    revisions = [swap.revision for swap in swaps]
+    assert revisions == sorted(set(revisions))
+    assert {frozenset(one.ever(f"n{at}.example.com")) for at in range(MANY)} == {
+        frozenset({f"192.0.2.{at + 1}"}) for at in range(MANY)
+    }
+
+
+def test_A1_it_is_judged_only_when_all_rings_are(small_slices: None) -> None:
+    one = world.World(TEXT)
+    while not one.said("node"):
+        one.run(0.001)
+    assert not one.brain.judged()
+    one.run(1)
+    assert one.brain.judged()
