@@ -86,7 +86,7 @@ class Bench(nodes.Node):
         self.lingering.acknowledged(lambda _: True, self.clock.now_s)
         self.on_swapped()
 
-    def _carry_out(self) -> None:
+    def _carry_out(self, late_s: float = 0.0) -> None:
         for effect in self.brain.effects():
             match effect:
                 case events.SwapTable(table):

@@ -189,7 +189,7 @@ def decided(mind: brain.Brain, index: int, now: float, judge: suppose.Judge | No
         return judge(pool, name, family, policy)
 
     made = [
-        mind.decide(policy, who, family, now, supposed if judge else None)
+        mind.decide(policy, who, (family,), now, supposed if judge else None)[0]
         for who in mind.partition.by_policy[index].audiences
         for family in brain.FAMILIES
     ]
