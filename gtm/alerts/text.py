@@ -154,7 +154,8 @@ def compose(  # noqa: PLR0917  # all that a message is made of
         text = f"Well again since {moment(told.calm)}. It had lasted from {moment(since)}, {lasted(told.calm - since)}."
         label = "RESOLVED"
     else:
-        severity = facts.worst([one.severity for one in found])
+        # An incident does not grow milder while it goes on: to an Alertmanager, that would be another one.
+        severity = facts.worst([one.severity for one in found] + ([told.severity] if told else []))
         since = min(one.since for one in found)
         title = headline(incident.group, found, world)
         text = body(what, incident.group, found, world, sight, now)

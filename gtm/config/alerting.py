@@ -5,10 +5,11 @@ What kinds of receivers there are, and their settings, say the senders (`model.K
 
 from __future__ import annotations
 
+import fnmatch
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import pydantic
 
@@ -86,9 +87,15 @@ def receiver_model(kind: model.Kind) -> type[Common]:
 
 
 def read(
-    written: Sequence[Any], senders: Mapping[str, model.Kind], report: decode.Report
+    written: Sequence[Any],
+    senders: Mapping[str, model.Kind],
+    report: decode.Report,
+    subjects: Mapping[str, Collection[str]],
 ) -> tuple[model.Receiver, ...]:
-    """Return the receivers; what is wrong with them is reported."""
+    """Return the receivers; what is wrong with them is reported.
+
+    `subjects` are the names of what there are alerts about, by what may stand before the colon of a `match`.
+    """
     if len(written) > MAX_RECEIVERS:
         report.error("out-of-range", ("alerts", 0), f"{len(written)} receivers are more than {MAX_RECEIVERS}")
     found: dict[str, model.Receiver] = {}
@@ -106,7 +113,20 @@ def read(
             count += 1
             name = f"{one.name}-{count}"
         found[name], places[name] = replace(one, name=name), path
+        for pattern in one.match:
+            if not _names_anything(pattern, subjects):
+                message = f"{pattern!r} names nothing that there are alerts about"
+                report.warn("no-effect", (*path, "match"), message, "site:fra, pool:eu, name:*.example.com, fra-*")
     return tuple(found.values())
+
+
+def _names_anything(pattern: str, subjects: Mapping[str, Collection[str]]) -> bool:
+    kind, colon, glob = pattern.partition(":")
+    if colon and kind in subjects:
+        return any(fnmatch.fnmatchcase(one.rstrip("."), glob.rstrip(".")) for one in subjects[kind])
+    if colon and kind in get_args(On):
+        return True
+    return any(fnmatch.fnmatchcase(one.rstrip("."), pattern.rstrip(".")) for of in subjects.values() for one in of)
 
 
 def _receiver(

@@ -129,7 +129,13 @@ def load(
     if names > MAX_NAMES:
         report.error("too-many-names", ("zones",), f"{names:,} names and records are more than {MAX_NAMES:,}", at="key")
     advice.give(nouns, policies)
-    receivers = alerting.read(decoded.alerts, senders or {}, report)
+    subjects = {
+        "site": nouns.sites,
+        "pool": nouns.pools,
+        "endpoint": nouns.endpoints,
+        "name": [name for zone in served for name in zone.steer],
+    }
+    receivers = alerting.read(decoded.alerts, senders or {}, report, subjects)
     for index, path in enumerate(_databases(nouns)):
         if path in missing:
             message = f"{path} cannot be used: {missing[path]}"

@@ -306,6 +306,20 @@ def test_a_receiver_that_forgets_is_told_again_and_again_until_it_is_over() -> N
     assert it.run(1000) == []
 
 
+def test_an_incident_that_grows_milder_is_the_same_incident_still() -> None:
+    it = Story("[{name: am, kind: exec, command: x, on: [endpoint, pool]}]", refresh_s={"am": 60.0})
+    it.down("fra-1")
+    it.hear("pool", "eu", "failed", "0 of 40 up")
+    it.run(30)
+    it.hear("pool", "eu", "usable", "39 of 40 up")
+    it.run(120)
+    it.up("fra-1")
+    it.run(60)
+    assert {(one.what, one.severity) for *_, one in it.said} == {
+        ("firing", "error"), ("refresh", "error"), ("resolved", "error"),
+    }  # fmt: skip
+
+
 def test_a_receiver_that_is_gone_is_told_nothing_and_a_new_one_what_is_wrong() -> None:
     it = Story(ALL)
     it.down("fra-1")

@@ -68,6 +68,28 @@ def test_B8_round_robin_with_weights_that_differ_is_warned_about() -> None:
     assert codes(read(CLEAN.replace("a: 3, b: 1}", "a: 1, b: 1}, balance: round-robin"))) == set()
 
 
+@pytest.mark.parametrize(
+    ("match", "warned"),
+    [
+        ("site:fra", False), ("pool:e*", False), ("name:play.example.org", False), ("a", False), ("guard:*", False),
+        ("site:far", True), ("pool:play.example.org", True), ("sites:fra", True), ("x-*", True),
+    ],
+)  # fmt: skip
+def test_a_match_of_alerts_that_names_nothing_is_warned_about(match: str, warned: bool) -> None:
+    text = CLEAN.replace("zones:\n", f"alerts: [{{kind: slack, url_env: X, match: '{match}'}}]\nzones:\n", 1)
+    assert codes(read(text)) == ({"no-effect"} if warned else set())
+
+
+def test_a_secret_of_a_receiver_in_the_open_is_warned_about_and_an_address_is_not() -> None:
+    for receiver, warned in (
+        ("{kind: slack, url: 'https://hooks.example.com/x'}", True),
+        ("{kind: alertmanager, url: 'http://127.0.0.1:9093'}", False),
+        ("{kind: pagerduty, key: hush}", True),
+    ):
+        text = CLEAN.replace("zones:\n", f"alerts: [{receiver}]\nzones:\n", 1)
+        assert codes(read(text)) == ({"secret-in-the-open"} if warned else set())
+
+
 @pytest.mark.parametrize("written", ["balance: all, answers: 3", "sticky: {ipv4: 20}"])
 def test_settings_without_effect_are_warned_about(written: str) -> None:
     assert codes(read(CLEAN.replace("members: [c]", f"{written}, members: [c]"))) == {"no-effect"}

@@ -114,6 +114,11 @@ async def test_each_receiver_gets_each_message_once_though_the_control_process_i
             await asyncio.sleep(QUIET_S)  # that nothing comes can only be seen by waiting for it
             assert (len(box.mails), hooked(), told()) == (1, ["firing"], ["firing"])
             assert len(await alerts_at(node.http, url)) == 1
+            node.said.clear()
+            assert (await node.post("/api/v1/replace", {"within_s": 60}))[0] == 200
+            node.web = (await node.said_line(r"web on (http://\S+)/"))[1]
+            await asyncio.sleep(QUIET_S)
+            assert (len(box.mails), hooked(), told()) == (1, ["firing"], ["firing"]), "nor does another version"
             back = running.Edge(ONE)
             await back.start(edge)
             await node.until(
