@@ -6,7 +6,7 @@ import fnmatch
 import functools
 import hashlib
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -129,7 +129,7 @@ def load(
     if names > MAX_NAMES:
         report.error("too-many-names", ("zones",), f"{names:,} names and records are more than {MAX_NAMES:,}", at="key")
     advice.give(nouns, policies)
-    subjects = {
+    subjects: dict[str, Collection[str]] = {
         "site": nouns.sites,
         "pool": nouns.pools,
         "endpoint": nouns.endpoints,
