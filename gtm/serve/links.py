@@ -24,7 +24,7 @@ from gtm.wire import pack, unpack
 
 # Rings in a journal may take this much, or as much as the table, before they are merged into one record.
 _MERGE_BYTES = 1024 * 1024
-_BEAT_S = 1.0  # the supervisor looks for 30 s of silence
+_BEAT_S = 1.0  # the supervisor looks for 10 s of silence
 
 
 @dataclass(frozen=True, slots=True)

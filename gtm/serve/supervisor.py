@@ -24,8 +24,9 @@ from gtm.serve import generation as generations
 REFUSED = 78  # EX_CONFIG of sysexits.h: the control process's word for "the configuration was refused"
 _HUNG_S = 1.5  # with the beat and the tick between two looks, a hung worker is noticed within 2 s
 _STARTING_S = 20.0  # until the first heartbeat: a busy machine may take its time to load a Python
-# The control process may think for long about a big configuration; answers do not wait for it.
-_CONTROL_HUNG_S = 30.0
+# The loop of a sound control process stands still for a tenth of a second with 100,000 names, and for one or two on a
+# machine that is starved; 10 s leave room for a million, and answers do not wait for it meanwhile.
+_CONTROL_HUNG_S = 10.0
 _TICK_S = 0.25
 _CONTROL_STOPS_S, _WORKERS_STOP_S = 10.0, 3.0
 _RETIRED_S = 20.0  # a retired worker ends by itself before that

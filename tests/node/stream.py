@@ -23,10 +23,14 @@ class Stream(asyncio.DatagramProtocol):
     arrived_s: list[float] = field(default_factory=list)
     asked: int = 0
     late_s: float = 0.0
+    silence_s: float = 0.0  # the longest time with a question open and no answer to any
     all_there: asyncio.Event = field(default_factory=asyncio.Event)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         now = time.monotonic()
+        if self.sent:
+            since = max(min(self.sent.values()), self.arrived_s[-1] if self.arrived_s else 0.0)
+            self.silence_s = max(self.silence_s, now - since)
         at = self.sent.pop(int.from_bytes(data[:2]), None)
         if at is not None:
             self.took_s.append(now - at)
@@ -36,8 +40,8 @@ class Stream(asyncio.DatagramProtocol):
             self.all_there.set()
 
     @property
-    def silence_s(self) -> float:
-        """The longest time that the node let a question wait, or was asked and said nothing."""
+    def waited_s(self) -> float:
+        """The longest time that one question waited."""
         return max(self.took_s)
 
     @property

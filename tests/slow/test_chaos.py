@@ -134,6 +134,22 @@ def test_a_stopped_control_process_is_not_missed_and_goes_on_where_it_was(
     assert [one for one in node.events("endpoint")[known:] if one[1] not in {"stale", "fresh"}] == [("a", "down")]
 
 
+def test_a_control_process_that_hangs_is_replaced_within_ten_seconds_or_so_and_answers_go_on(
+    node: chaos.Chaos, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with node.asked() as heard:
+        control = node.pids("control")
+        chaos.kill(control, signal.SIGSTOP)
+        took_s = replaced(node, "control", control, 20)
+        node.ready()
+        time.sleep(1)
+    found = chaos.judged(heard(), (0, ALL))
+    said(capsys, "control stopped for good", f"replaced after {took_s:.1f} s; {found.figures()}")
+    assert took_s < 13, "ten seconds of silence, a tick, the last beat, and a start"
+    node.kill("edge-a")
+    node.until(node.answers, ONLY_BC, chaos.SETTLE_S)
+
+
 def test_after_the_death_of_everything_a_dead_edge_is_not_handed_out(
     node: chaos.Chaos, capsys: pytest.CaptureFixture[str]
 ) -> None:

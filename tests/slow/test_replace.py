@@ -70,7 +70,8 @@ async def test_G12_nothing_is_lost_over_three_replacements_and_a_restart(tmp_pat
     listening.close()
     median_s = sorted(asked.took_s)[len(asked.took_s) // 2]
     print(f"{asked.asked} questions, {len(asked.sent)} lost; answered after {1000 * median_s:.2f} ms (median), "
-          f"{1000 * asked.silence_s:.1f} ms (worst); longest between two answers {1000 * asked.gap_s:.1f} ms, "
+          f"{1000 * asked.waited_s:.1f} ms (worst); longest silence with a question open "
+          f"{1000 * asked.silence_s:.1f} ms; longest between two answers {1000 * asked.gap_s:.1f} ms, "
           f"of which the asker was late by up to {1000 * asked.late_s:.1f} ms")  # fmt: skip
     assert asked.asked >= QUESTIONS - PER_SECOND
     assert (asked.sent, asked.answers()) == ({}, {ONE, TWO})
