@@ -170,6 +170,7 @@ def _judged(trial: prober.Trial, call: Call) -> str:
     if not (said.isascii() and said.isdecimal() and len(said) < 4):
         raise prober.Failed("an answer without grpc-status")
     status = trial.measures["grpc.status"] = int(said)
+    trial.reached = True
     service, words = trial.text("service") or "the server", call.headers.get("grpc-message", "")[:200]
     if status == _RESOURCE_EXHAUSTED:
         trial.overloaded = f"RESOURCE_EXHAUSTED {words}".strip()

@@ -126,6 +126,7 @@ class Session:
         }
         began_s = trial.monotonic()
         await self._ask("connect", about, f"answer to connect to {app!r}")
+        trial.reached = True
         trial.measures[COMMAND.name] = trial.monotonic() - began_s
 
     async def play(self, name: str) -> str:

@@ -62,6 +62,7 @@ async def look(trial: prober.Trial) -> str:
     try:
         began_s = trial.monotonic()
         found = await talk.ask("OPTIONS", "*")
+        trial.reached = True
         trial.measures["time.options"] = trial.monotonic() - began_s
         remark = _judged(trial, found, "OPTIONS")
         if not trial.text("path") or trial.overloaded:

@@ -86,6 +86,7 @@ async def _hello(trial: prober.Trial, talk: _Talk, conclude: bool, stream_id: st
         raise prober.Failed(f"an induction's answer of version {found.version} without SRT's mark: no SRT listener")
     if not found.cookie:
         raise prober.Failed("an induction's answer without a cookie: no SRT listener")
+    trial.reached = True
     if not conclude:
         return ""
     return await _knock(trial, talk, srt_packet.conclusion(ours, found.cookie, stream_id), pause_s * 0.8)

@@ -88,6 +88,7 @@ async def test_everything_but_serving_fails_with_its_reason(
     port = await servers.raw(server([], message, [("grpc-status", status), ("grpc-message", "why")]))
     result = await run(make("grpc", port))
     assert (result.ok, result.reason) == (False, reason)
+    assert result.reached == (status != "x")
 
 
 async def test_exhausted_is_overload_and_not_death(servers: Servers) -> None:

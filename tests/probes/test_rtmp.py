@@ -109,6 +109,7 @@ async def test_a_stream_that_nobody_publishes_can_count_as_fine(servers: Servers
     port = await servers.raw(ingest.rtmp([], play=gone))
     bad = await run(make("rtmp", port, play="cam1"))
     assert (bad.ok, bad.reason) == (False, "stream 'cam1' is not there: NetStream.Play.StreamNotFound")
+    assert bad.reached, "the node lives: it is the stream that is dead"
     idle = await run(make("rtmp", port, play="cam1", idle="ok"))
     assert (idle.ok, idle.measures["publishers"]) == (True, 0)
 

@@ -50,7 +50,7 @@ async def test_describe_speaks_for_the_stream(servers: Servers) -> None:
 async def test_a_stream_that_is_not_there_fails_or_not_as_wanted(servers: Servers) -> None:
     port = await servers.raw(server([], FINE, reply("404 Not Found")))
     bad = await run(make("rtsp", port, path="/x"))
-    assert (bad.ok, bad.reason) == (False, "stream /x is not there: status 404")
+    assert (bad.ok, bad.reason, bad.reached) == (False, "stream /x is not there: status 404", True)
     fine = await run(make("rtsp", port, path="/x", absent="ok"))
     assert (fine.ok, fine.measures["stream.present"]) == (True, False)
 

@@ -146,6 +146,7 @@ async def test_rejections_say_what_they_mean(
     async with listener(gateway([], type=wire)) as port:
         result = await run(make("srt", port, stream_id="cam1"))
     assert (result.ok, result.reason, bool(result.overloaded)) == (ok, reason, overloaded)
+    assert result.reached
     assert {key: result.measures[key] for key in ("stream.present", "publishers") if key in result.measures} == about
 
 

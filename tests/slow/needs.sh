@@ -2,11 +2,24 @@
 # Installs what the slow tests need and this machine lacks; without root or apt it says what is missing, and fails.
 set -eu
 needs="dig:bind9-dnsutils curl:curl dnsperf:dnsperf faketime:faketime ffmpeg:ffmpeg ip:iproute2 nginx:nginx-light nsenter:util-linux strace:strace unbound:unbound systemd-analyze:systemd prometheus-alertmanager:prometheus-alertmanager"
+needs="$needs srt-live-transmit:srt-tools gst-launch-1.0:gstreamer1.0-tools"
+# What has no command is known by a file of it.
+files="nginx/modules/ngx_rtmp_module.so:libnginx-mod-rtmp */gstreamer-1.0/libgstsrt.so:gstreamer1.0-plugins-bad
+*/gstreamer-1.0/libgstrtp.so:gstreamer1.0-plugins-good */gstreamer-1.0/libgstopus.so:gstreamer1.0-plugins-base
+*/girepository-1.0/GstRtspServer-1.0.typelib:gir1.2-gst-rtsp-server-1.0 python3/dist-packages/gi:python3-gi"
 PATH="$PATH:/usr/sbin:/sbin"
 packages=""
 for need in $needs; do
     command -v "${need%%:*}" >/dev/null || packages="$packages ${need##*:}"
 done
+set -f
+for need in $files; do
+    set +f
+    # shellcheck disable=SC2086
+    [ -n "$(ls -d /usr/lib/${need%%:*} 2>/dev/null)" ] || packages="$packages ${need##*:}"
+    set -f
+done
+set +f
 if [ -n "$packages" ]; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         echo "The slow tests need these Debian packages:$packages" >&2
