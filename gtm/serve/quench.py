@@ -11,6 +11,7 @@ import ctypes
 import ipaddress
 import socket
 import struct
+import sys
 from collections.abc import Mapping, Sequence
 
 from gtm.wire import limit, runtime
@@ -18,11 +19,14 @@ from gtm.wire import limit, runtime
 # Held back by one worker in a second. Below it the worker copes, and who is honest in that network is better served by
 # truncated answers, which the limiter gives.
 FLOOD_PER_S = 20_000
+# The same in a second in which packets found the queue full: then others lose theirs, however slow this machine is.
+FULL_PER_S = 1000
 SAMPLED = 64  # of so many packets one is let through
 MOST = 16  # networks at a time, of each family; the worst first
 HOLD_S = 10.0  # so long the filter stays after the last second in which a network flooded
 
-_ATTACH, _DETACH = 26, 27  # SO_ATTACH_FILTER, SO_DETACH_FILTER (asm-generic/socket.h)
+# SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_MEMINFO (asm-generic/socket.h); SK_MEMINFO_DROPS (linux/sock_diag.h).
+_ATTACH, _DETACH, _MEMORY, _DROPS_AT = 26, 27, 55, 8
 _ONE = struct.Struct("=HBBI")
 # linux/filter.h: load a word at an offset, and with a constant, jump if equal, return.
 _LOAD, _AND, _JUMP, _RETURN = 0x20, 0x54, 0x15, 0x06
@@ -70,11 +74,13 @@ class Quench:
     def __init__(self) -> None:
         self._socks: list[socket.socket] = []
         self._until_s: dict[Network, float] = {}
+        self._lost = 0  # packets that found a queue full, or that a filter dropped
 
     def add(self, sock: socket.socket) -> None:
         """Take care of a socket. A worker before this one may have left its filter on it."""
         self._socks.append(sock)
         _set(sock, b"")
+        self._lost = sum(map(_drops, self._socks))
 
     def forget(self) -> None:
         """Let go of all sockets; filters stay until somebody else takes care of them."""
@@ -82,9 +88,10 @@ class Quench:
 
     def look(self, held_per_s: Mapping[Network, float], now_s: float) -> list[Network]:
         """Set the filters by what was held back in the last second; return the networks that are newly filtered."""
-        before = set(self._until_s)
+        before, lost = set(self._until_s), sum(map(_drops, self._socks))
+        enough, self._lost = FULL_PER_S if lost > self._lost else FLOOD_PER_S, lost
         for network, rate in held_per_s.items():
-            if rate * (SAMPLED if network in before else 1) >= FLOOD_PER_S:
+            if rate * (SAMPLED if network in before else 1) >= enough:
                 self._until_s[network] = now_s + HOLD_S
         self._until_s = {network: until_s for network, until_s in self._until_s.items() if until_s > now_s}
         for family, kind in ((4, socket.AF_INET), (6, socket.AF_INET6)):
@@ -100,6 +107,10 @@ class Quench:
 
     def _of(self, family: int) -> list[Network]:
         return [network for network in self._until_s if network[0] == family]
+
+
+def _drops(sock: socket.socket) -> int:
+    return int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, _MEMORY, 64)[4 * _DROPS_AT :][:4], sys.byteorder)
 
 
 def _set(sock: socket.socket, code: bytes) -> None:

@@ -90,6 +90,15 @@ def test_G6_so_many_networks_are_filtered_and_no_more_the_worst_first(
     assert arrived(sock, "127.9.9.1") < SENT / 10
 
 
+def test_when_the_queue_is_full_less_is_a_flood(pair: tuple[socket.socket, quench.Quench]) -> None:
+    sock, one = pair
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(20_000):
+            sender.sendto(bytes(1000), sock.getsockname())
+    assert one.look({FLOOD_V4: quench.FULL_PER_S - 1.0, (4, 1): float(quench.FULL_PER_S)}, 0.0) == [(4, 1)]
+    assert one.look({FLOOD_V4: quench.FULL_PER_S}, 1.0) == []
+
+
 def test_a_network_is_told_as_people_write_it() -> None:
     assert quench.text(FLOOD_V4) == "127.9.9.0/24"
     assert quench.text((6, 0x20010DB8000000)) == "2001:db8::/56"
