@@ -14,6 +14,7 @@ from pathlib import Path
 import dns.message
 import pytest
 
+from gtm.wire import cookies, extras, respond
 from tests.slow import chaos, hosts
 from tests.slow.test_chaos import said
 from tests.wire import test_any_bytes, test_subnet, world
@@ -37,6 +38,10 @@ def whole(chance: random.Random, names: list[str]) -> list[bytes]:
         test_subnet.ecs(1, 24, 0, b"\xcb\0\x71"),
         test_subnet.ecs(2, 48, 0, b"\x20\x01\x0d\xb8\0\5"),
         b"\0\3\0\0",
+        b"\0\x0a\0\x0812345678",
+        b"\0\x0a\0\x1812345678\1\0\0\0" + bytes(12),
+        b"\0\x0b\0\0\0\x0c\0\3abc",
+        b"\0\x0a\0\x0812345678" + test_subnet.ecs(1, 24, 0, b"\xcb\0\x71"),
     ]
     found = []
     for _ in range(4000):
@@ -69,6 +74,8 @@ def damaged(chance: random.Random, seeds: list[bytes], count: int) -> Iterator[b
 def test_E8_a_million_damaged_packets_leave_memory_flat_and_raise_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(SEED)
     server = world.Server(test_any_bytes.TABLE)
+    jar = cookies.Jar((bytes(16),), 1_700_000_000)
+    server.responder = respond.Responder(test_any_bytes.TABLE, seed=1, more=extras.Extras(jar))
     senders = [world.number(one) for one in ("198.51.100.9", "203.0.113.200", "127.0.0.1", "2001:db8::1")]
     seeds = whole(chance, test_any_bytes.ASKED)
     began_s, answered, checked, base_mib = time.monotonic(), 0, 0, 0.0
