@@ -20,6 +20,9 @@ PAST_S, AHEAD_S, RENEWED_S = 3600, 300, 1800
 KEPT_S = 300
 # Clients that are remembered, of either sort (about 3 MB); beyond it all of that sort are reckoned anew.
 MAX_KEPT = 16_384
+# Of what stands behind a question no more is remembered: an OPT record with the longest cookie and a little more. Else
+# whoever likes long packets would fill the memory.
+MAX_KEY_BYTES = 80
 # SipHashes a second and worker, about 3 % of a core: forged cookies must not cost more than what they ask for. Beyond
 # it a cookie is not looked at: its sender is answered as one who is not proved.
 HASHES_A_SECOND = 2000
@@ -102,8 +105,8 @@ class Jar:
 
     def keep(self, key: Key, answer: tuple[int, bytes]) -> None:
         """Remember what goes behind the answers to this sender."""
-        if self.require and key not in self._good:
-            return  # the short road would answer what the long one refuses
+        if len(key[1]) > MAX_KEY_BYTES or (self.require and key not in self._good):
+            return  # and where a cookie is required, the short road would answer what the long one refuses
         if len(self.kept) >= MAX_KEPT:
             self.kept.clear()
         self.kept[key] = answer
@@ -121,7 +124,7 @@ class Jar:
             stamp = _VERSION + _NUMBER.pack(self._now_s & 0xFFFFFFFF)
             # Zeros, which prove nothing, when this second's work is done.
             option = _HEAD + client + stamp + (self._hash(self._secrets[0], client + stamp + address) or bytes(8))
-        if proof is not None and proof <= PAST_S - KEPT_S:
+        if proof is not None and proof <= PAST_S - KEPT_S and len(key[1]) <= MAX_KEY_BYTES:
             if len(self._good) >= MAX_KEPT:
                 self._good.clear()
             self._good[key] = option

@@ -172,6 +172,18 @@ def test_G6_what_is_remembered_stays_bounded_and_is_forgotten_in_time(monkeypatc
     assert not one.jar.kept
 
 
+def test_G6_long_packets_are_answered_and_not_remembered() -> None:
+    one = Asker()
+    given = one.told(CLIENT)
+    held = len(one.jar.kept)
+    options = [
+        dns.edns.GenericOption(dns.edns.OptionType.COOKIE, given),
+        dns.edns.GenericOption(dns.edns.OptionType.make(65001), bytes(1000)),
+    ]
+    answer = one.server.ask("txt.live.example.", "TXT", options=options)
+    assert (told(answer), len(one.jar.kept)) == (given, held)
+
+
 def test_G6_forged_cookies_cost_no_more_than_a_second_s_worth_and_prove_nothing() -> None:
     one = Asker(require=True)
     given = one.told(CLIENT)
