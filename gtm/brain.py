@@ -273,10 +273,11 @@ class Brain:
             if order.id not in before:
                 why = f"{order.by or 'somebody'}: {order.why or 'no reason given'}"
                 self._emit("order", order.target, "", order.order, why + " (break-glass)" * order.break_glass)
-        for gone in before.keys() - {order.id for order in orders}:
-            if not before[gone].until or before[gone].until > now + self.wall_offset_s:  # else time said it already
-                by = f" by {change.by}" if change.by else ""
-                self._emit("order", before[gone].target, before[gone].order, "", f"released{by}")
+        by = f" by {change.by}" if change.by else ""
+        kept = {order.id for order in orders}
+        for gone in (order for order in before.values() if order.id not in kept):
+            if not gone.until or gone.until > now + self.wall_offset_s:  # else time said it already
+                self._emit("order", gone.target, gone.order, "", f"released{by}")
         affected = self.health.orders(orders, now, self.wall_offset_s, change.released)
         self._touch(affected, "", now)
 
