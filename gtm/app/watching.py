@@ -21,8 +21,9 @@ from gtm.wire import dnstap, limit, report
 
 LOOK_S, AIM_S = 0.1, 1.0
 ENOUGH_A_SECOND = 50  # samples of one worker, for analytics: 180,000 an hour
-# Of one look, and between two turns of the loop (some 2 ms), so that probes are not kept waiting.
-MOST_A_LOOK, MOST_A_TURN = 4000, 200
+# Taken at a time (about a millisecond); then there is a rest of so many times as long: a fifth of one core is the most
+# that this takes, and a probe waits a millisecond for it at worst.
+MOST_A_TURN, REST = 50, 4
 MOST_KNOWN = 10_000  # names and networks of which it is remembered what was found
 
 _HEAD_OF_FAMILY = {4: 4, 6: 16}
@@ -93,6 +94,7 @@ class Watching:
         if self.sender is None and to_tap is not None:
             self.sender = stream.Sender(to_tap, lambda *words: self._happened("node", "dnstap", *words))
             self._tap_share = _Thinner(to_tap.sample)
+            self._head = dnstap.head(self._node.encode(), f"GTM {__version__}".encode())
 
     def _from_thread(self, subject: str) -> Callable[[str, str, str], None]:
         loop = asyncio.get_running_loop()
@@ -109,8 +111,7 @@ class Watching:
         await self._open()
         while not self._over.is_set():
             self._eyes += [_Eye(one) for one in taps[len(self._eyes) :]]
-            for eye in self._eyes:
-                await self._look(eye)
+            await self._look(aimed_s + AIM_S)
             now_s = time.monotonic()
             if now_s - aimed_s >= AIM_S:
                 for eye in self._eyes:
@@ -145,24 +146,28 @@ class Watching:
 
     # --- one sample ------------------------------------------------------------------------------------------------
 
-    async def _look(self, eye: _Eye) -> None:
-        for _ in range(MOST_A_LOOK // MOST_A_TURN):
-            count = 0
-            for count, sample in enumerate(eye.tap.read(MOST_A_TURN), 1):  # noqa: B007 - how many there were
-                self._take(sample, eye.enough)
-            eye.seen += count
-            self.taken += count
-            if count < MOST_A_TURN or self._over.is_set():
-                return
-            await asyncio.sleep(0)
+    async def _look(self, until_s: float) -> None:
+        """Take what is there, one turn of each worker after the other, with pauses, until `until_s` at the latest."""
+        more = True
+        while more and not self._over.is_set() and time.monotonic() < until_s:
+            more = False
+            for eye in self._eyes:
+                began_s, count = time.monotonic(), 0
+                for sample in eye.tap.read(MOST_A_TURN):
+                    self._take(sample, eye.enough)
+                    count += 1
+                eye.seen += count
+                self.taken += count
+                if count == MOST_A_TURN:
+                    more = True
+                    await asyncio.sleep(REST * (time.monotonic() - began_s))
 
     def _take(self, sample: tap.Sample, enough: _Thinner) -> None:
         if self.sender is not None and self._tap_share.passes(sample.every):
             self.sender.offer(
                 dnstap.frames(
-                    identity=self._node.encode(), version=f"GTM {__version__}".encode(), at=sample.at,
-                    family=sample.family, address=sample.address, port=sample.port, transport=sample.transport,
-                    question=sample.question, answer=sample.answer,
+                    self._head, sample.at, sample.family, sample.address, sample.port, sample.transport,
+                    sample.question, sample.answer,
                 )
             )  # fmt: skip
         counts = enough.passes(sample.every)

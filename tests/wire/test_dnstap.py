@@ -40,7 +40,7 @@ def fields(data: bytes) -> dict[int, Any]:
 
 def frames(answer: bytes = b"answer", **more: Any) -> tuple[bytes, ...]:
     words: dict[str, Any] = {
-        "identity": b"ns1", "version": b"GTM 1", "at": 1_700_000_000.25, "family": 4, "address": 0xC0000201,
+        "begin": dnstap.head(b"ns1", b"GTM 1"), "at": 1_700_000_000.25, "family": 4, "address": 0xC0000201,
         "port": 5353, "transport": "udp", "question": b"question", "answer": answer,
     }  # fmt: skip
     return dnstap.frames(**words | more)
