@@ -284,3 +284,9 @@ async def test_series_are_asked_for_with_kind_division_moment_and_glob(
     assert await get(http, "/api/v1/series") == (200, fake_node.SERIES)
     assert fake.asked[-1] == ("series", "answers", "total", fake_node.NOW - 3600, "")
     assert (await get(http, "/api/v1/series?since=soon"))[0] == 400
+
+
+async def test_analytics_are_asked_for_since_a_moment(fake: fake_node.FakeNode, http: aiohttp.ClientSession) -> None:
+    assert await get(http, "/api/v1/analytics?since=1d") == (200, fake_node.ANALYTICS)
+    assert fake.asked[-1] == ("analytics", fake_node.NOW - 86400)
+    assert (await get(http, "/api/v1/analytics?since=never"))[0] == 400
