@@ -14,7 +14,7 @@ from tests.web import fake_node
 def test_top_shows_names_places_and_resolvers(fake: fake_node.FakeNode, gtm: Run) -> None:
     result = gtm("top", "--since", "2h")
     assert result.exit_code == 0
-    assert fake.asked == [("analytics", fake_node.NOW - 7200)]
+    assert [what for what, *_ in fake.asked] == ["analytics"]
     for said in ("live.example.com.", "90.0%", "192.0.2.53", "~700", "AS3320", "EU-DE"):
         assert said in result.stdout
 
