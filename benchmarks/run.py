@@ -17,7 +17,14 @@ from benchmarks import failover_peers, report, servers, speed
 PROMISES = {"GTM, the same with a rate limit": 1.7, "GTM, a rate limit and cookies": 1.75}
 # By what they show: the answer path alone, the whole UDP path, and what a viewer waits for. Each ends with 1 when it
 # breaks a promise of its own.
-_OWN = ("benchmarks.respond", "benchmarks.udp_path", "benchmarks.abuse", "benchmarks.failover", "benchmarks.scale")
+_OWN = (
+    "benchmarks.respond",
+    "benchmarks.udp_path",
+    "benchmarks.abuse",
+    "benchmarks.failover",
+    "benchmarks.probes",
+    "benchmarks.scale",
+)
 
 
 def peers(short: bool, into: Path | None) -> list[str]:
