@@ -226,9 +226,11 @@ class Herald:
 
     def _incident(self, one: words.Incident) -> dict[str, Any]:
         found = list(one.facts.values())
+        unsent = {letter.receiver for letter in self.outbox if letter.message.incident == one.id}
         return {
             "id": one.id, "group": one.group, "title": text.headline(one.group, found, self.rules.world),
-            "since": min(fact.since for fact in found), "told": one.open_for,
+            "since": min(fact.since for fact in found),
+            "told": [name for name in one.open_for if name not in unsent], "waiting": sorted(unsent),
             "hushed": all(self.rules.hushed(fact, one.group) for fact in found),
             "facts": [{"kind": fact.kind, "subject": fact.subject, "family": fact.family, "state": fact.state,
                        "since": fact.since, "reason": fact.reason, "severity": fact.severity}

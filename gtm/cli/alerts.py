@@ -123,10 +123,15 @@ def _open(found: Sequence[Mapping[str, Any]], now: float) -> None:
     head = ("alert", "group", "since", "told")
     rows = [
         ("down", (one["title"], one["group"], f"{tables.ago(one['since'], now)} ago",
-                  "silenced" if one["hushed"] else ", ".join(one["told"]) or "not yet"))
+                  "silenced" if one["hushed"] else _told(one)))
         for one in found
     ]  # fmt: skip
     tables.console().print(tables.table("Open", head, rows))
+
+
+def _told(one: Mapping[str, Any]) -> str:
+    waiting = [f"{name} (waits)" for name in one["waiting"]]
+    return ", ".join([*one["told"], *waiting]) or "not yet"
 
 
 def _silences(found: Sequence[Mapping[str, Any]]) -> None:

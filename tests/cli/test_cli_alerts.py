@@ -19,6 +19,7 @@ def test_alerts_shows_receivers_what_is_open_what_waits_and_what_is_silenced(gtm
         "site fra: 2 of 3 endpoints are down",
         "connection refused",
         "Not sent yet (1)",
+        "pager, ops (waits)",
         "5ea0",
     ):
         assert said in result.stdout

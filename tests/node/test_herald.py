@@ -159,6 +159,7 @@ async def test_a_receiver_that_was_away_over_a_restart_gets_each_message_once_an
             await until(lambda: "ops" in one.couriers)
             stage.fall()
             await until(lambda: len(server.got) >= 2)
+            assert [(found["told"], found["waiting"]) for found in one.shown()["open"]] == [([], ["ops"])]
             assert one.shown()["outbox"][0]["trouble"] == "localhost answered 503: ok"
         stage.rise()
         async with stage.begin():

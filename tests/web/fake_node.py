@@ -95,7 +95,7 @@ ALERTS: dict[str, Any] = {
         "match": [], "waiting": 1, "trouble": "connection refused", "sent_at": None,
     }],
     "open": [{"id": "1", "group": "site:fra", "title": "site fra: 2 of 3 endpoints are down", "since": NOW,
-              "told": ["ops"], "hushed": False, "facts": []}],
+              "told": ["pager"], "waiting": ["ops"], "hushed": False, "facts": []}],
     "outbox": [{"id": "2", "receiver": "ops", "what": "firing", "title": "[ns1] ERROR: site fra", "made_at": NOW,
                 "due_at": NOW, "tries": 3, "trouble": "connection refused"}],
     "waiting": 1,
