@@ -98,6 +98,10 @@ class Outbox:
         """Let what was under way to a receiver be tried again: nobody knows what became of it."""
         self._under_way -= {one.id for one in self.of(receiver)}
 
+    def hurry(self, receiver: str) -> None:
+        """Let what waits for a receiver be tried now: somebody has mended it, or has begun anew."""
+        self._letters.update({one.id: replace(one, due=one.made) for one in self.of(receiver)})
+
     def forget(self, receivers: set[str]) -> None:
         """Drop what waits for anybody who is not among these any more."""
         for one in list(self._letters.values()):

@@ -137,6 +137,7 @@ class Herald:
         self.outbox.forget(set(wanted))
         for name, receiver in wanted.items():
             if name not in self.couriers:
+                self.outbox.hurry(name)
                 self.couriers[name] = made = courier.Courier(receiver, self.outbox, self.now, self._done)
                 made.trouble = courier.missing(receiver, text.trial(_fresh_id(), snapshot, time.time()))
                 if made.trouble:

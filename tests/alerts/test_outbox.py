@@ -151,3 +151,18 @@ def test_a_courier_that_stopped_in_the_midst_leaves_its_letter_to_the_next() -> 
     assert box.take("ops", NOW) is None
     box.release("ops")
     assert box.take("ops", NOW) is not None
+
+
+def test_a_receiver_that_was_mended_is_tried_at_once() -> None:
+    box = outbox.Outbox()
+    box.put("ops", message(), NOW)
+    now = NOW
+    for _ in range(8):
+        fail(box, box.take("ops", now), now)
+        now = box.due("ops") or 0.0
+    fail(box, box.take("ops", now), now)
+    assert box.take("ops", now + 1) is None
+    box.hurry("ops")
+    letter = box.take("ops", now + 1)
+    assert letter is not None
+    assert letter.tries == 9
