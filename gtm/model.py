@@ -59,7 +59,7 @@ class Kind:
     `expect` and `warn` are conditions in the configuration's own words. `port` is the default without TLS, `tls_port`
     with; 0 means that the kind has no port. `passive` kinds are told (push), never run. `minimum_body_bytes` is not
     here: bounds live with the probe. `again` names the measure, a time, after which a second look tells more than the
-    first: whether a stream moves.
+    first: whether a stream moves. `apart` are pairs of options of which a check may set only one.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Kind:
     tls_port: int = 0
     passive: bool = False
     again: str = ""
+    apart: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,18 @@ def option_fields(of_kind: Sequence[model.Option]) -> dict[str, Any]:
 def profile_model(kind: model.Kind) -> type[Common]:
     """Return the model of a kind's profiles."""
     made = option_fields(options(kind))
-    return pydantic.create_model(f"Check_{kind.name}", __base__=Common, __doc__=kind.doc, **made)
+
+    def apart(check: Common) -> Common:
+        for one, other in kind.apart:
+            if getattr(check, PREFIX + one) and getattr(check, PREFIX + other):
+                message = f"`{one}` and `{other}` exclude each other"
+                raise fields.refuse("options-apart", message, "write two checks", about=other)
+        return check
+
+    validators: dict[str, Any] = {"apart": pydantic.model_validator(mode="after")(apart)}
+    return pydantic.create_model(
+        f"Check_{kind.name}", __base__=Common, __doc__=kind.doc, __validators__=validators, **made
+    )
 
 
 def value_of(found: object) -> model.OptionValue:

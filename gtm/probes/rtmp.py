@@ -57,6 +57,7 @@ KIND = model.Kind(
     ),
     port=1935,
     tls_port=443,
+    apart=(("play", "publish_reserved_key"),),
 )
 
 VERSION = 3

@@ -50,6 +50,7 @@ KIND = model.Kind(
         prober.TIME_TOTAL,
     ),
     port=9000,
+    apart=(("single_client", "stream_id"), ("single_client", "conclude")),
 )
 
 
