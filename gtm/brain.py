@@ -199,7 +199,18 @@ class Brain:
     def pool_alone(self, name: str, now: float, verdict: Judge | None = None) -> seen.Tried:
         """Return how a pool stands by itself, in the better of the families that it has members in."""
         alone = model.Policy(rules=(model.Rule(None, (name,)),))
-        by_family = [one.tried for one in self.decide(alone, audience.EVERYBODY, FAMILIES[:2], now, verdict)]
+
+        def judge(pool: model.Pool, endpoint: str, family: model.Family) -> seen.Verdict:
+            real = (
+                verdict(pool, endpoint, family) if verdict else self.health.verdict(pool, endpoint, family, None, now)
+            )
+            whole = self.health.endpoint_state(endpoint, family)
+            # Where only names have checks, what no check of the pool's own says, all of the names' together say.
+            if real.eligible and whole.state == "down" and not real.order:
+                return replace(real, eligible=False, state="down", why=whole.reason)
+            return real
+
+        by_family = [one.tried for one in self.decide(alone, audience.EVERYBODY, FAMILIES[:2], now, judge)]
         tried = [of[0] for of in by_family if of and of[0].members]
         return max(tried, key=lambda one: one.usable) if tried else seen.Tried(name, False, "no members")
 

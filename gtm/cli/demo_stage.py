@@ -102,8 +102,11 @@ class Stage:
 
     def kill(self, edge: demo_world.Edge) -> None:
         """End an edge's process on the spot (SIGKILL)."""
-        self._edges[edge.name].kill()
-        self._edges[edge.name].wait()
+        process = self._edges[edge.name]
+        process.kill()
+        process.wait()
+        if process.stdin:
+            process.stdin.close()
 
     def revive(self, edge: demo_world.Edge) -> None:
         """Start an edge's process."""

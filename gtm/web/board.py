@@ -52,10 +52,12 @@ class Board:
         self._node, self._now = of, now
         self._last: Look | None = None
         self._since: dict[tuple[str, str], tuple[float, str]] = {}
-        self._recalled = False
+        self._last_id = 0
+        self.followed = False  # whether somebody tells us of every event by `heard`
 
     def heard(self, event: events.Event) -> None:
         """Remember since when something stands as it does."""
+        self._last_id = max(self._last_id, event.id)
         self._since.pop((event.kind, event.subject), None)
         self._since[(event.kind, event.subject)] = (event.at, event.cause)
         if len(self._since) > MAX_SINCE:
@@ -74,10 +76,9 @@ class Board:
         at = self._now()
         if self._last is not None and not fresh and 0 <= at - self._last.at < FRESH_S:
             return self._last
-        if not self._recalled:
-            self._recalled = True
+        if not self.followed:
             try:
-                for event in await self._node.events(0.0, 0, RECALLED):
+                for event in await self._node.events(0.0, self._last_id, RECALLED):
                     self.heard(event)
             except errors.StoreError:
                 pass  # the page can do without: it says nothing about since when

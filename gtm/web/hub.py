@@ -96,6 +96,7 @@ class Hub:
 
     async def _watch(self) -> None:
         stop = self._node.subscribe(self._heard)
+        self._board.followed = True
         try:
             cost_s = 0.0
             while True:
@@ -109,6 +110,7 @@ class Hub:
                 await asyncio.sleep(max(COALESCE_S, cost_s))
         finally:
             stop()
+            self._board.followed = False
 
     async def _wait(self, longest_s: float) -> None:
         try:

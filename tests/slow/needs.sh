@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the slow tests need and this machine lacks; without root or apt it says what is missing, and fails.
 set -eu
-needs="dig:bind9-dnsutils curl:curl dnsperf:dnsperf faketime:faketime ffmpeg:ffmpeg ip:iproute2 nginx:nginx-light nsenter:util-linux strace:strace unbound:unbound systemd-analyze:systemd prometheus-alertmanager:prometheus-alertmanager kdig:knot-dnsutils dnsdist:dnsdist nsd:nsd"
+needs="chromium:chromium dig:bind9-dnsutils curl:curl dnsperf:dnsperf faketime:faketime ffmpeg:ffmpeg ip:iproute2 nginx:nginx-light nsenter:util-linux strace:strace unbound:unbound systemd-analyze:systemd prometheus-alertmanager:prometheus-alertmanager kdig:knot-dnsutils dnsdist:dnsdist nsd:nsd"
 needs="$needs srt-live-transmit:srt-tools gst-launch-1.0:gstreamer1.0-tools"
 needs="$needs dnstap-ldns:dnstap-ldns fstrm_capture:fstrm-bin promtool:prometheus"
 # What has no command is known by a file of it.

@@ -148,3 +148,12 @@ def test_overload_never_leaves_a_pool_with_less_than_min_up() -> None:
     world.busy["a"] = "full"
     world.run(20)
     assert world.ever(SPORT, times=100) == {A, B}
+
+
+def test_a_pool_whose_checks_are_its_names_stands_as_its_nodes_do() -> None:
+    world = judged()
+    world.dead |= {("a", name + "."): "connection refused" for name in (NEWS, SPORT)}
+    world.run(6)
+    a, b = world.brain.pools["edges"].members
+    assert (a.endpoint, a.state, a.eligible, a.reason) == ("a", "down", False, "connection refused")
+    assert b.eligible

@@ -54,7 +54,7 @@ async def test_the_page_says_what_is_wrong_since_when_and_why(
     ]
     text = words(await drawn(http))
     assert "n0.example.com, n2.example.com are on a fallback pool." in text
-    assert "Pool p0: 0 of 2 up; s0-0: status 503. since 28s" in text
+    assert "Pool p0: 0 of 2 up; s0-0: status 503. For 28s ." in text
     assert "▼ down" in text
     assert "name n0.example.com first → fallback" in text
 

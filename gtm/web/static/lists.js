@@ -36,6 +36,13 @@ const endpointTable = (rows) => html`<div class="tabled stacks"><table><thead><t
 <tbody>${repeat(rows, (one) => one.key, endpointRow)}${rows.length ? nothing : none(8, "No endpoint fits.")}</tbody></table></div>`;
 
 export function lists() {
+  new List("names", {
+    limit: 25,
+    states: ["trouble", "fallback", "degraded", "last_resort", "first"],
+    hint: mayRead() ? "name or pool" : "name",
+    body: names,
+  });
+  if (!mayRead()) return;
   const endpoints = new List("endpoints", {
     limit: 25,
     states: ["trouble", "down", "weak", "unknown", "ordered", "stale", "up"],
@@ -49,12 +56,6 @@ export function lists() {
     hint: "pool or reason",
     body: (rows) => html`<div class="cards">${repeat(rows, (one) => one.pool, (one) => poolCard(one, act, more))}</div>
 ${rows.length ? nothing : html`<p class="none">No pool fits.</p>`}`,
-  });
-  new List("names", {
-    limit: 25,
-    states: ["trouble", "fallback", "degraded", "last_resort", "first"],
-    hint: "name or pool",
-    body: names,
   });
   on("site", (site) => endpoints.show({ site }));
 }

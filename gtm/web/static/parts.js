@@ -30,14 +30,14 @@ const order = (text) => (text ? html`<span class="reason"><span aria-hidden="tru
 
 // `act` draws the button of whoever may give orders.
 export const member = (one, act) => html`<li class=${one.condition}>
-<span class="who"><span class="state ${one.condition}" title=${word(one.condition)}><span aria-hidden="true">${sign(one.condition)}</span>
-<span class="word">${word(one.condition)}</span></span> <b>${one.endpoint}</b></span>${share(one.share)}
+<span class="who"><span class="state ${one.condition}"><span aria-hidden="true">${sign(one.condition)}</span></span>
+<b>${one.endpoint}</b> <span class="state word ${one.condition}">${word(one.condition)}</span></span>${share(one.share)}
 <span class="num weight"><span class="muted">weight</span> ${Math.round(one.weight * 100) / 100}</span>
-<span class="since">${since(one.since)}${act(one.endpoint)}</span>
+<span class="since">${since(one.since, "for ")}${act(one.endpoint)}</span>
 ${one.measured && one.condition !== "up" ? html`<span class="reason">${one.measured}</span>` : nothing}${order(one.order)}</li>`;
 
 export const detects = (one) =>
-  one.detects_within_s === null ? "not checked" : `sees a death within ${Math.round(one.detects_within_s * 10) / 10} s`;
+  one.detects_within_s === null ? "not checked" : `sees a death within ${Math.round(one.detects_within_s * 10) / 10}\u00a0s`;
 
 export const poolCard = (one, act, more) => html`<article class="card ${one.condition}">
 <header><h3>${one.pool}</h3>${state(one.condition)}${act(`pool:${one.pool}`)}</header>

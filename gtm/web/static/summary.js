@@ -15,7 +15,7 @@ function headline({ level, text, why, since: at }) {
   draw(
     "headline",
     html`<span class="sign" aria-hidden="true">${sign(level)}</span><div><p class="said">${text}</p>
-${why || at ? html`<p class="why">${why} ${at ? since(at, "since ", "") : nothing}</p>` : nothing}</div>`,
+${why || at ? html`<p class="why">${why} ${at ? html`${since(at, "For ")}.` : nothing}</p>` : nothing}</div>`,
   );
 }
 

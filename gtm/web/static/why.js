@@ -28,8 +28,8 @@ const memberState = (one) => (one.order && one.state === "up" ? "ordered" : one.
 
 const pool = (one, index, all) => html`<li class=${one.usable ? "usable" : "passed"}>
 <details ?open=${one.usable || index === 0 || all.length < 3}><summary><b>${one.pool}</b> ${one.usable ? state(index === 0 ? "up" : "fallback", "answers") : state("down", "passed over")} <span class="muted">${one.reason}</span></summary>
-<div class="tabled"><table><thead><tr><th scope="col">member</th><th scope="col">state</th><th scope="col">may be answered</th><th scope="col" class="num">weight</th><th scope="col">because</th></tr></thead>
-<tbody>${one.members.map((each) => html`<tr class=${memberState(each)}><th scope="row">${each.endpoint}</th><td>${state(memberState(each))}</td><td>${each.eligible ? "yes" : "no"}</td><td class="num">${Math.round(each.weight * 100) / 100}</td><td>${[each.reason, each.order && `◆ ${each.order}`].filter(Boolean).join("; ")}</td></tr>`)}</tbody></table></div></details></li>`;
+<div class="tabled stacks"><table><thead><tr><th scope="col">member</th><th scope="col">state</th><th scope="col">may be answered</th><th scope="col" class="num">weight</th><th scope="col">because</th></tr></thead>
+<tbody>${one.members.map((each) => html`<tr class=${memberState(each)}><th scope="row">${each.endpoint}</th><td>${state(memberState(each))}</td><td data-of="may be answered">${each.eligible ? "yes" : "no"}</td><td class="num" data-of="weight">${Math.round(each.weight * 100) / 100}</td><td>${[each.reason, each.order && `◆ ${each.order}`].filter(Boolean).join("; ")}</td></tr>`)}</tbody></table></div></details></li>`;
 
 const fact = (name, value) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
 
