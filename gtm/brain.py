@@ -14,6 +14,7 @@ from dataclasses import replace
 from gtm import events, model, seen
 from gtm import table as tables
 from gtm.health import engine, news
+from gtm.health import verdict as verdicts
 from gtm.steer import audience, tiers, users
 from gtm.wire import compile as compiler
 
@@ -201,14 +202,8 @@ class Brain:
         alone = model.Policy(rules=(model.Rule(None, (name,)),))
 
         def judge(pool: model.Pool, endpoint: str, family: model.Family) -> seen.Verdict:
-            real = (
-                verdict(pool, endpoint, family) if verdict else self.health.verdict(pool, endpoint, family, None, now)
-            )
-            whole = self.health.endpoint_state(endpoint, family)
-            # Where only names have checks, what no check of the pool's own says, all of the names' together say.
-            if real.eligible and whole.state == "down" and not real.order:
-                return replace(real, eligible=False, state="down", why=whole.reason)
-            return real
+            alike = verdict or (lambda pool, name, of: self.health.verdict(pool, name, of, None, now))
+            return verdicts.of_nobody(alike(pool, endpoint, family), self.health.endpoint_state(endpoint, family))
 
         by_family = [one.tried for one in self.decide(alone, audience.EVERYBODY, FAMILIES[:2], now, judge)]
         tried = [of[0] for of in by_family if of and of[0].members]

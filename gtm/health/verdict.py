@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gtm import model, seen, units
-from gtm.health import hysteresis, orders, schedule, standings, watches
+from gtm.health import hysteresis, news, orders, schedule, standings, watches
 from gtm.health import load as loads
 
 SLOW_STEPS = 10  # from a tenth to the whole in tenths: fine enough for caches to warm, few enough swaps
@@ -59,6 +60,13 @@ def _steps_of(check: watches.Seen) -> float:
     profile = check.profile
     needed = {"up": profile.fall, "down": profile.rise, "unknown": 1}[check.state.status]
     return profile.every_s + (needed - 1) * schedule.confirm_s(profile)
+
+
+def of_nobody(real: seen.Verdict, whole: news.EndpointState) -> seen.Verdict:
+    """Return the verdict for no name in particular: where only names have checks, what all of them together say."""
+    if real.eligible and whole.state == "down" and not real.order:
+        return replace(real, eligible=False, state="down", why=whole.reason)
+    return real
 
 
 def of(
