@@ -1,7 +1,7 @@
 """A packet in, the question that it asks out, or the rcode that it deserves: the one gate of every transport.
 
-RFC 1035 section 4.1, RFC 9619 (one question), RFC 6891 section 6.1.1 (one OPT). Strict, in one pass, with nothing
-allocated by what a count promises (RFC 9267).
+RFC 1035 section 4.1, RFC 9619 (one question), RFC 6891 section 6.1.1 (one OPT), RFC 8906 section 8 (what is unknown
+is answered, not dropped). Strict, in one pass, with nothing allocated by what a count promises (RFC 9267).
 """
 
 from __future__ import annotations

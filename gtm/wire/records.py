@@ -1,7 +1,7 @@
 """Records' presentation text in, `model.Record` in wire form out: one record of the YAML, or an RFC 1035 zone file.
 
 The one door of dnslib, which builds and packs the types of `_TYPES`. The types that dnslib lacks or reads loosely
-(SVCB, HTTPS, DS, LOC, ...) and everything in the form of RFC 3597 go through dnspython.
+(SVCB, HTTPS: RFC 9460; DS, LOC, ...) and everything in the form of RFC 3597 go through dnspython.
 """
 
 from __future__ import annotations

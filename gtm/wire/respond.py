@@ -175,26 +175,30 @@ class Responder:
         return self._finish(packet, question, shape, reply, limit, opt, transport)
 
     def _look(self, question: bytes) -> tuple[runtime.Hit, bytes] | None:
-        """Return what answers an ordinary question for a name that exists, and the owner that it stands under.
+        """Return what answers an ordinary question for a name in a zone of ours, and the owner that it stands under.
 
-        It is kept, for the next time, unless it was asked with capitals (a resolver's dice, not likely to come again).
+        It is kept, for the next time, unless it was asked with capitals (a resolver's dice, not likely to come again)
+        or does not exist: of such names there is no end.
         """
         asked, spelt = question[-4:], question[:-4]
         owner = spelt.lower()  # RFC 4343; length bytes are below the letters
         lower = spelt == owner
-        node = self._nodes.get(owner)
+        node, missing = self._nodes.get(owner), False
         if node is None:
-            owner = _wildcard(owner)
-            node = self._nodes.get(owner)
-            if node is None:
+            node, owner = self._closest(owner)
+            if node is None or len(spelt) > query.MAX_NAME_BYTES:
                 return None
-        hit = node.get(asked)
+            wildcard = self._nodes.get(b"\x01*" + owner)
+            if wildcard is not None:
+                node, owner = wildcard, b"\x01*" + owner
+            missing = wildcard is None
+        hit = None if missing else node.get(asked)
         if hit is None:
             if asked[2:] != runtime.IN or asked in _SPECIAL:
                 return None
-            hit = node[runtime.ANYTHING]
+            hit = node[runtime.BELOW if missing else runtime.ANYTHING]
         known = hit, owner
-        if lower:
+        if lower and not missing:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[question] = known
@@ -361,7 +365,7 @@ class Responder:
 
     def _closest(self, owner: bytes) -> tuple[runtime.Node | None, bytes]:
         node = None
-        while node is None and owner[0]:
+        while node is None and owner and 0 < owner[0] <= query.MAX_LABEL_BYTES:  # the short road has not looked yet
             owner = owner[1 + owner[0] :]
             node = self._nodes.get(owner)
         return node, owner
@@ -388,13 +392,3 @@ class Responder:
             if asked.opt.padding:
                 opt = extras.finished(opt, asked.end, transport, MAX_TCP_BYTES)
         return packet[:2] + _HEAD.pack(flags, bool(question), 0, 0, bool(opt)) + question + opt
-
-
-def _wildcard(owner: bytes) -> bytes:
-    """Return the wildcard beside a name that does not exist, or nothing when the name is none at all.
-
-    Where that wildcard exists, so does the name above it, which is then the closest encloser (RFC 4592 section 3.3.1).
-    """
-    if not owner or owner[0] > query.MAX_LABEL_BYTES or len(owner) > query.MAX_NAME_BYTES:
-        return b""
-    return b"\x01*" + owner[1 + owner[0] :]

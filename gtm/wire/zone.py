@@ -1,6 +1,6 @@
 """One configured zone in, its tree of names out: RRsets by owner, what is cut off, and what exists only as a branch.
 
-RFC 1034 section 4.3.2, RFC 4592 section 2.2.2 (empty non-terminals).
+RFC 1034 section 4.3.2, RFC 4592 section 2.2.2 and RFC 8020 section 2 (empty non-terminals).
 """
 
 from __future__ import annotations
