@@ -69,18 +69,18 @@ class Sender:
         self._waiting.clear()
 
     async def _run(self) -> None:
-        pause_s = _BACKOFF_S[0]
+        pause_s, loop = _BACKOFF_S[0], asyncio.get_running_loop()
         while not self._closing:
+            began_s = loop.time()
             try:
                 await self._connect()
-                pause_s = _BACKOFF_S[0]
             except (OSError, EOFError, TimeoutError) as error:  # a broken connection is an OSError, too
                 if self.connected or not self._troubled:
                     self._troubled = True
                     self._said("", "unusable", f"{error or 'no answer in time'}; what it misses is counted")
-                if self.connected:
-                    pause_s = _BACKOFF_S[0]
             self.connected = False
+            if loop.time() - began_s > _BACKOFF_S[1]:  # one that leaves as often as it comes is given time, too
+                pause_s = _BACKOFF_S[0]
             if not self._closing:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _BACKOFF_S[1])
