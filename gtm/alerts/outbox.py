@@ -24,6 +24,7 @@ class Outbox:
     def __init__(self) -> None:
         self._letters: dict[str, words.Letter] = {}
         self._under_way: set[str] = set()
+        self._fresh: set[str] = set()  # not written yet, and so not to be sent yet
         self._changes: dict[tuple[str, str], str | None] = {}
 
     def __iter__(self) -> Iterator[words.Letter]:
@@ -40,6 +41,15 @@ class Outbox:
     def of(self, receiver: str) -> list[words.Letter]:
         """Return what waits for one receiver, oldest first."""
         return [one for one in self._letters.values() if one.receiver == receiver]
+
+    @property
+    def unwritten(self) -> int:
+        """How many changes `written` would hand out."""
+        return len(self._changes)
+
+    def ready(self) -> None:
+        """Let what was put be sent: it is written, or cannot be."""
+        self._fresh.clear()
 
     def written(self) -> dict[tuple[str, str], str | None]:
         """Return what has changed since the last call."""
@@ -63,12 +73,13 @@ class Outbox:
             if dropped is not None:
                 self._drop(dropped.id)
         self._keep(words.Letter(receiver, message, now, now))
+        self._fresh.add(message.id)
         return dropped
 
     def take(self, receiver: str, now: float) -> words.Letter | None:
         """Return the oldest letter for a receiver if it is time to try it; it is under way until `sent` or `failed`."""
         mine = self.of(receiver)
-        if not mine or mine[0].due > now or mine[0].id in self._under_way:
+        if not mine or mine[0].due > now or mine[0].id in self._under_way | self._fresh:
             return None
         self._under_way.add(mine[0].id)
         return mine[0]
@@ -76,7 +87,7 @@ class Outbox:
     def due(self, receiver: str) -> float | None:
         """Return when to try the next letter for a receiver; None when there is none."""
         mine = self.of(receiver)
-        return mine[0].due if mine else None
+        return mine[0].due if mine and mine[0].id not in self._fresh else None
 
     def sent(self, letter: words.Letter) -> None:
         """Forget a letter that has arrived."""

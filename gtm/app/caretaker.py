@@ -224,7 +224,7 @@ class Caretaker:
 
     def alerts(self) -> Mapping[str, Any]:
         """Nothing is known of alerts."""
-        return {"receivers": [], "open": [], "outbox": [], "waiting": 0, "silences": []}
+        return {"receivers": [], "open": [], "outbox": [], "waiting": 0, "unwritten": 0, "silences": []}
 
     async def test_alerts(self, which: str) -> Sequence[Mapping[str, Any]]:
         """Refuse: no receiver is known."""

@@ -123,6 +123,7 @@ class Herald:
             if dropped is not None:
                 self.counts[self._kind(dropped.receiver), "dropped"] += 1
         await self._keep()
+        self.outbox.ready()
         for one in self.couriers.values():
             one.wake()
 
@@ -214,6 +215,7 @@ class Herald:
             "open": [self._incident(one) for one in list(self.rules.incidents.values()) if one.facts][:MOST_SHOWN],
             "outbox": [_letter(one) for one in self.outbox][:MOST_SHOWN],
             "waiting": len(self.outbox),
+            "unwritten": len(self._unkept) + self.outbox.unwritten,
             "silences": [asdict(one) for one in self.silences()],
         }
 

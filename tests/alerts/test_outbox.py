@@ -12,6 +12,15 @@ NOW = 1_700_000_000.0
 _numbers = itertools.count(1)
 
 
+class Box(outbox.Outbox):
+    """An outbox in which everything is written at once."""
+
+    def put(self, receiver: str, message: words.Message, now: float) -> words.Letter | None:
+        dropped = super().put(receiver, message, now)
+        self.ready()
+        return dropped
+
+
 def message(what: words.What = "firing", incident: str = "i1") -> words.Message:
     return words.Message(
         id=f"m{next(_numbers)}", incident=incident, node="ns1", what=what, group="site:fra", severity="error",
@@ -25,7 +34,7 @@ def fail(box: outbox.Outbox, letter: words.Letter | None, now: float, *, final: 
 
 
 def test_letters_go_in_order_one_at_a_time_and_each_receiver_by_itself() -> None:
-    box = outbox.Outbox()
+    box = Box()
     first, second = message(), message("resolved")
     box.put("ops", first, NOW)
     box.put("ops", second, NOW)
@@ -41,7 +50,7 @@ def test_letters_go_in_order_one_at_a_time_and_each_receiver_by_itself() -> None
 
 
 def test_what_fails_is_tried_more_and_more_slowly_and_given_up_after_a_day() -> None:
-    box, now, waits = outbox.Outbox(), NOW, []
+    box, now, waits = Box(), NOW, []
     box.put("ops", message(), now)
     while True:
         if fail(box, box.take("ops", now), now):
@@ -59,7 +68,7 @@ def test_what_fails_is_tried_more_and_more_slowly_and_given_up_after_a_day() -> 
 
 def test_chance_spreads_attempts_over_half_of_the_wait() -> None:
     for dice, wait in ((0.0, 0.5), (0.5, 0.75), (1.0, 1.0)):
-        box = outbox.Outbox()
+        box = Box()
         box.put("ops", message(), NOW)
         letter = box.take("ops", NOW)
         assert letter is not None
@@ -68,14 +77,14 @@ def test_chance_spreads_attempts_over_half_of_the_wait() -> None:
 
 
 def test_what_can_never_be_sent_is_given_up_at_once() -> None:
-    box = outbox.Outbox()
+    box = Box()
     box.put("ops", message(), NOW)
     assert fail(box, box.take("ops", NOW), NOW, final=True)
     assert len(box) == 0
 
 
 def test_a_newer_word_replaces_an_update_that_waits_but_no_first_word() -> None:
-    box = outbox.Outbox()
+    box = Box()
     for what in ("firing", "update", "reminder", "resolved"):
         box.put("ops", message(what), NOW)
     box.put("ops", message("update", "i2"), NOW)
@@ -83,7 +92,7 @@ def test_a_newer_word_replaces_an_update_that_waits_but_no_first_word() -> None:
 
 
 def test_what_is_under_way_is_not_replaced() -> None:
-    box = outbox.Outbox()
+    box = Box()
     box.put("ops", message("update"), NOW)
     letter = box.take("ops", NOW)
     box.put("ops", message("resolved"), NOW)
@@ -94,7 +103,7 @@ def test_what_is_under_way_is_not_replaced() -> None:
 
 def test_more_than_the_bound_drops_the_oldest_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "MOST_LETTERS", 3)
-    box = outbox.Outbox()
+    box = Box()
     letters = [message(incident=str(n)) for n in range(5)]
     dropped = [box.put("ops", one, NOW) for one in letters]
     assert [one.message if one else None for one in dropped] == [None, None, None, letters[0], letters[1]]
@@ -102,7 +111,7 @@ def test_more_than_the_bound_drops_the_oldest_and_says_which(monkeypatch: pytest
 
 
 def test_it_is_the_same_after_it_was_written_and_read() -> None:
-    box = outbox.Outbox()
+    box = Box()
     box.put("ops", message(), NOW)
     box.put("ops", message("resolved"), NOW + 1)
     fail(box, box.take("ops", NOW), NOW)
@@ -120,7 +129,7 @@ def test_it_is_the_same_after_it_was_written_and_read() -> None:
 
 
 def test_a_refresh_is_not_worth_a_write() -> None:
-    box = outbox.Outbox()
+    box = Box()
     box.put("am", message("refresh"), NOW)
     fail(box, box.take("am", NOW), NOW)
     box.put("am", message("refresh"), NOW)
@@ -129,7 +138,7 @@ def test_a_refresh_is_not_worth_a_write() -> None:
 
 
 def test_a_refresh_adds_nothing_to_what_waits() -> None:
-    box = outbox.Outbox()
+    box = Box()
     box.put("am", message(), NOW)
     box.put("am", message("refresh"), NOW)
     box.put("am", message("refresh", "i2"), NOW)
@@ -137,7 +146,7 @@ def test_a_refresh_adds_nothing_to_what_waits() -> None:
 
 
 def test_who_is_configured_no_more_gets_nothing_more() -> None:
-    box = outbox.Outbox()
+    box = Box()
     box.put("ops", message(), NOW)
     box.put("gone", message(), NOW)
     box.forget({"ops"})
@@ -145,7 +154,7 @@ def test_who_is_configured_no_more_gets_nothing_more() -> None:
 
 
 def test_a_courier_that_stopped_in_the_midst_leaves_its_letter_to_the_next() -> None:
-    box = outbox.Outbox()
+    box = Box()
     box.put("ops", message(), NOW)
     assert box.take("ops", NOW) is not None
     assert box.take("ops", NOW) is None
@@ -154,7 +163,7 @@ def test_a_courier_that_stopped_in_the_midst_leaves_its_letter_to_the_next() -> 
 
 
 def test_a_receiver_that_was_mended_is_tried_at_once() -> None:
-    box = outbox.Outbox()
+    box = Box()
     box.put("ops", message(), NOW)
     now = NOW
     for _ in range(8):
@@ -166,3 +175,12 @@ def test_a_receiver_that_was_mended_is_tried_at_once() -> None:
     letter = box.take("ops", now + 1)
     assert letter is not None
     assert letter.tries == 9
+
+
+def test_what_is_not_written_yet_is_not_sent_yet() -> None:
+    box = outbox.Outbox()
+    box.put("ops", message(), NOW)
+    assert (box.take("ops", NOW), box.due("ops"), box.unwritten) == (None, None, 1)
+    box.written()
+    box.ready()
+    assert box.take("ops", NOW) is not None

@@ -99,6 +99,7 @@ ALERTS: dict[str, Any] = {
     "outbox": [{"id": "2", "receiver": "ops", "what": "firing", "title": "[ns1] ERROR: site fra", "made_at": NOW,
                 "due_at": NOW, "tries": 3, "trouble": "connection refused"}],
     "waiting": 1,
+    "unwritten": 0,
     "silences": [{"id": "5ea0", "target": "site:ams", "by": "ops", "why": "move", "at": NOW, "until": NOW + 60}],
 }  # fmt: skip
 
