@@ -105,7 +105,7 @@ async def test_each_receiver_gets_each_message_once_though_the_control_process_i
         waiting = await node.until(lambda: node.get("/api/v1/alerts"), lambda seen: settled(seen, 3))
         assert {letter["what"] for letter in waiting["outbox"]} == {"firing"}
         await kill(node)
-        again = await node.get("/api/v1/alerts")
+        again = await node.until(lambda: node.get("/api/v1/alerts"), lambda seen: settled(seen, 3))
         assert sorted(letter["id"] for letter in again["outbox"]) == sorted(one["id"] for one in waiting["outbox"])
         server.got.clear()
         server.status = 200
