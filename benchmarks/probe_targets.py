@@ -22,6 +22,11 @@ from gtm.probes import amf, chunks, srt_packet
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SEGMENT_S, SEGMENTS = 2, 6
+MAIN = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\nlow.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=99\nhigh.m3u8\n"
+MPD = """<MPD type="dynamic" availabilityStartTime="1970-01-01T00:00:00Z"><Period start="PT0S">
+<AdaptationSet contentType="video"><SegmentTemplate media="s$Number$.m4s" startNumber="{first}"><SegmentTimeline>
+<S t="{start}" d="{each}" r="{more}"/></SegmentTimeline></SegmentTemplate><Representation id="v" bandwidth="9"/>
+</AdaptationSet></Period></MPD>"""
 STAT = (
     "<rtmp><server><application><name>live</name><live>"
     + "".join(f"<stream><name>c{at}</name><bytes_in>1</bytes_in><publishing/></stream>" for at in range(10))
@@ -39,11 +44,27 @@ def playlist() -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
+def manifest() -> bytes:
+    """Return the same as a DASH manifest."""
+    first = int(time.time() / SEGMENT_S) - SEGMENTS
+    return MPD.format(first=first, start=first * SEGMENT_S, each=SEGMENT_S, more=SEGMENTS - 1).encode()
+
+
+def _page(path: bytes) -> bytes:
+    if path == b"/main.m3u8":
+        return MAIN
+    if path.endswith(b".m3u8"):
+        return playlist()
+    if path.endswith(b".mpd"):
+        return manifest()
+    return STAT if path == b"/stat" else b"\x47" * 4096
+
+
 async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer playlists, segments, statistics, and everything else with a few bytes."""
     while head := await reader.readuntil(b"\r\n\r\n"):
         path = head.split(b" ", 2)[1]
-        body = playlist() if path.endswith(b"m3u8") else STAT if path == b"/stat" else b"\x47" * 4096
+        body = _page(path)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 

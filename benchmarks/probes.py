@@ -30,6 +30,8 @@ ROWS: Mapping[str, tuple[str, str, dict[str, model.OptionValue]]] = {
     "http": ("http", "web", {"path": "/"}),
     "hls, playlist alone": ("hls", "web", {"path": "/live.m3u8", "segment": False}),
     "hls, with its newest segment": ("hls", "web", {"path": "/live.m3u8"}),
+    "hls, two renditions in turn": ("hls", "web", {"path": "/main.m3u8"}),
+    "dash": ("dash", "web", {"path": "/live.mpd"}),
     "rtmp, connect": ("rtmp", "rtmp", {}),
     "rtmp_stat, ten streams": ("rtmp_stat", "web", {"path": "/stat"}),
     "srt, induction": ("srt", "srt", {}),

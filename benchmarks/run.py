@@ -24,6 +24,7 @@ _OWN = (
     "benchmarks.failover",
     "benchmarks.probes",
     "benchmarks.scale",
+    "benchmarks.playlists",
 )
 
 
