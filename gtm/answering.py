@@ -1,4 +1,4 @@
-"""How a node answers DNS, and where its answers are to be seen: nouns that only `model.DnsSettings` holds."""
+"""How a node answers DNS, and where its answers are to be seen: nouns that `model` holds, and nobody else makes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,30 @@ class Secret:
 
     env: str = ""
     file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Https:
+    """A steered name's HTTPS record (RFC 9460), less the addresses. `port` 0 is the scheme's own."""
+
+    alpn: tuple[str, ...] = ()
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of a steered name (RFC 2782): `_rtmp._tcp`, lower case, and its port."""
+
+    name: str
+    port: int
+
+
+TARGETS = "ep"
+
+
+def target(endpoint: str, zone: str) -> str:
+    """Return the name that stands for an endpoint where a record wants a host: `fra-1.ep.example.net.`."""
+    return f"{endpoint.lower()}.{TARGETS}.{zone}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from gtm import events, model, seen
 from gtm import table as tables
 from gtm.health import engine, news
 from gtm.health import verdict as verdicts
-from gtm.steer import audience, tiers, users
+from gtm.steer import audience, services, tiers, users
+from gtm.wire import bindings
 from gtm.wire import compile as compiler
 
 # A storm of results is one swap: rings are made this long after the first change (house section 7b).
@@ -65,6 +66,7 @@ class Brain:
         self._effects: list[events.Effect] = []
         self._rings: list[tables.Ring] = []
         self._first_ring: list[int] = []
+        self._first_service: dict[int, int] = {}
         self._now_s = 0.0
         self._dirty: set[int] = set()
         self._dirty_at_s = 0.0
@@ -221,6 +223,7 @@ class Brain:
         self.snapshot, self._configured = snapshot, True
         self._judged, self._judging = self.health.judged(now), False
         self._decisions, self._rings, self._first_ring, self._dirty = [], [], [], set()
+        self._first_service = {}
         self._growth, self.growing = self._grown(grown), True
         self._grow(SLICE)
 
@@ -238,6 +241,11 @@ class Brain:
             self._decisions += made
             self._rings += map(compiler.ring, made)
             yield len(made)
+        for index, policy in enumerate(snapshot.policies):
+            if policy.https is not None or policy.srv:  # their rings stand behind all others
+                self._first_service[index] = len(self._rings)
+                self._rings += self._services(index)
+                yield self._width(index)
         before, self._rungs, self._pools = self._pools, {}, {}
         self._note_rungs(range(len(snapshot.policies)), quiet=True)
         for name, pool in snapshot.pools.items():
@@ -254,6 +262,7 @@ class Brain:
             place_names=self.partition.place_names,
             shared_key=STICKY_KEY,
             grown=grown,
+            service_rings=self._first_service,
         )
         self._effects.append(events.SwapTable(self._table))
         self.growing = False
@@ -266,6 +275,10 @@ class Brain:
         policy = self.snapshot.policies[index]
         audiences = self.partition.by_policy[index].audiences
         return [decision for who in audiences for decision in self.decide(policy, who, FAMILIES, now)]
+
+    def _services(self, index: int) -> list[tables.Ring]:
+        policy = self.snapshot.policies[index]
+        return bindings.rings(policy, services.decisions(policy, self._decided(index), self.snapshot))
 
     def _steering(self, index: int) -> tables.Steering:
         first, width = self._first_ring[index], self._width(index)
@@ -343,6 +356,10 @@ class Brain:
                 ring = compiler.ring(decision)
                 if ring != self._rings[at]:
                     changed[at] = self._rings[at] = ring
+            if index in self._first_service:
+                for at, ring in enumerate(self._services(index), self._first_service[index]):
+                    if ring != self._rings[at]:
+                        changed[at] = self._rings[at] = ring
         touched = {pool: self.snapshot.pools[pool] for index in some for pool in self.snapshot.policies[index].pools}
         self._note_pools(touched, now, self._pools)
         self._note_rungs(some)

@@ -309,7 +309,8 @@ class Policy:
 
     A policy with a check per name belongs to that one `name` (absolute); otherwise `name` is empty. `check` is the
     name's own check, laid on top of the pools' (semantics A13). `source_down` says what is answered while the stream's
-    source is dead: `keep` (the answers stay), a pool's name, or nothing said (empty).
+    source is dead: `keep` (the answers stay), a pool's name, or nothing said (empty). `https` and `srv`: what the name
+    answers beside addresses.
     """
 
     rules: tuple[Rule, ...]
@@ -320,6 +321,8 @@ class Policy:
     name: str = ""
     zone: str = ""
     source_down: str = ""
+    https: answering.Https | None = None
+    srv: tuple[answering.Service, ...] = ()
 
     @property
     def pools(self) -> tuple[str, ...]:

@@ -204,6 +204,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer(Answer):
+    """A host that offers a service, as an SRV record says it (RFC 2782): family `cname`, lowest priority first."""
+
+    priority: int = 0
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What steering decided for one policy, audience and family (`ipv4`, `ipv6`; `cname` for all other types).
 

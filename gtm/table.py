@@ -8,9 +8,9 @@ over restarts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-# Qtypes with a ring of their own; every other type of a steered name is answered from `Steering.other`.
+# Qtypes with rings of their own; every type that is neither here nor in `Steering.more` is answered from `other`.
 TYPE_A, TYPE_AAAA = 1, 28
 
 # Semantics C6: networks that say nothing about a place, unless a configured prefix names them (RFC 1918, RFC 6598
@@ -84,7 +84,8 @@ class Steering:
     `a`, `aaaa` and `other` hold, by audience, indices into `AnswerTable.rings`; `other` answers every remaining
     type: with a CNAME when all that is served is a CNAME, else with NODATA. An empty one stands for a family that the
     configuration can never answer: NODATA, the same for everybody. `sticky` are the longest client prefixes that any
-    ring of this policy may hash, so that the ECS scope stays as it is when health changes (semantics C7).
+    ring of this policy may hash, so that the ECS scope stays as it is when health changes (semantics C7). `more` holds
+    the rings of further types, by qtype (HTTPS, SRV).
     """
 
     prefixes: int
@@ -92,6 +93,7 @@ class Steering:
     aaaa: tuple[int, ...]
     other: tuple[int, ...]
     sticky: tuple[int, int] | None = None
+    more: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 from gtm import brain as brains
 from gtm import errors, model, names, seen, table
 from gtm.health import depends, orders
-from gtm.steer import audience, explain
+from gtm.steer import audience, explain, services
 from gtm.wire import lookup, records
 
 ASSUMPTIONS = ("down", "up")
@@ -186,6 +186,9 @@ def explain_name(
     index = steered(brain, absolute)
     entry = brain.table.names.get(names.key(absolute))
     # A steered apex has SOA, NS and more beside its policy.
+    at_name = services.at(brain.snapshot, absolute, kind, index)
+    if at_name is not None:
+        return _service(brain, now, absolute, qtype.upper(), network, client, place, at_name, assume)
     if index is None or (entry is not None and kind in entry.fixed):
         return _static(brain, absolute, qtype.upper(), client, place)
     policy = brain.snapshot.policies[index]
@@ -199,6 +202,24 @@ def explain_name(
     ) | {"judged": brain.judged()}
 
 
+def _service(  # noqa: PLR0917 - what `explain_name` was asked, and what of
+    brain: brains.Brain, now: float, name: str, qtype: str, network: Network | None, client: str, place: str,
+    of: tuple[int, int], assume: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
+    """Explain the answer of a service: HTTPS beside a name's addresses, SRV below it."""
+    index, port = of
+    policy = brain.snapshot.policies[index]
+    which, scope = _audience(brain, index, qtype, network, every_type=True)
+    made = brain.decide(
+        policy, brain.partition.by_policy[index].audiences[which], brains.FAMILIES, now,
+        _assumed(brain, policy, assume, now),
+    )  # fmt: skip
+    found = services.decisions(policy, made, brain.snapshot)[-1 if port else 0]
+    said = explain.explanation(found, name=name, qtype=qtype, client=client, place=place, ecs_scope=scope)
+    records = dict.fromkeys(one for reply in found.replies for one in services.text(reply, policy, port))
+    return said | {"answers": list(records), "shares": {}, "judged": brain.judged()}
+
+
 def _network(client: str) -> Network | None:
     """Return a client as a network; None for nobody in particular."""
     if not client:
@@ -209,7 +230,9 @@ def _network(client: str) -> Network | None:
         raise errors.GtmError(f"{client!r} is neither an address nor a prefix") from None
 
 
-def _audience(brain: brains.Brain, index: int, qtype: str, client: Network | None) -> tuple[int, int]:
+def _audience(
+    brain: brains.Brain, index: int, qtype: str, client: Network | None, every_type: bool = False
+) -> tuple[int, int]:
     """Return to which audience of a policy a client subnet belongs, and the scope that a worker answers it with.
 
     An opt-out (C4), a network that says nothing of a place (C6) and a type that nobody gets (C3) have scope 0.
@@ -227,7 +250,7 @@ def _audience(brain: brains.Brain, index: int, qtype: str, client: Network | Non
         known = known and not any(client.network_address in one for one in PLACELESS)
     if client is not None and steering.sticky is not None:  # drawn by the client's prefix (C2)
         scope = max(scope, steering.sticky[client.version == 6])
-    answered = {"A": steering.a, "AAAA": steering.aaaa}.get(qtype, steering.other)
+    answered = every_type or {"A": steering.a, "AAAA": steering.aaaa}.get(qtype, steering.other)
     return which, scope if known and answered else 0
 
 

@@ -12,7 +12,7 @@ import pydantic
 import pydantic_core.core_schema
 
 from gtm import model
-from gtm.config import doors, fields, guarding, kinds, observing, ordering
+from gtm.config import doors, fields, guarding, kinds, observing, ordering, services
 
 
 class Or:
@@ -275,6 +275,8 @@ class Steer(fields.Section):
     failover_within: fields.PositiveDuration | None = fields.setting(
         None, "promise: a silent death is out of all answers within this; a warning says when the checks are too slow"
     )
+    https: services.Https | None = fields.setting(None, "answer an HTTPS record, too; none when absent")
+    srv: services.Srv = fields.setting({}, "SRV records below the name: service and port, `{_rtmp._tcp: 1935}`")
     labels: fields.SomeTexts | None = fields.setting(
         None, "for a wildcard: the names under it that are checked one by one"
     )

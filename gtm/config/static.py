@@ -11,7 +11,7 @@ from typing import Final
 from gtm import errors, model, names, ports
 from gtm.config import decode, marks, schema
 
-A, NS, CNAME, SOA, AAAA, DNAME = 1, 2, 5, 6, 28, 39
+A, NS, CNAME, SOA, AAAA, DNAME, HTTPS = 1, 2, 5, 6, 28, 39, 65
 _BESIDE_CNAME: Final = {46, 47}
 """RRSIG and NSEC may stand beside a CNAME (RFC 4034 section 2.5, RFC 2181 section 10.1)."""
 _APEX_ONLY_HERE: Final = {"SOA": "hostmaster, negative_ttl", "NS": "nameservers"}

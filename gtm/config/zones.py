@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from gtm import model, names, units
-from gtm.config import audience, decode, marks, nodes, probing, schema, static
+from gtm.config import audience, decode, marks, nodes, probing, schema, services, static
 
 _WILDCARD = "*."
 
@@ -37,6 +37,7 @@ class Steering:
         self.nouns, self.probes, self.still, self.path, self.policies = nouns, probes, still, path, policies
         self.report = nouns.report
         self.steer: dict[str, int] = {}
+        self.targets = services.Targets(still.zone, self.report)
         self._where: dict[str, marks.Path] = {}
         self._types = {names.text(owner): types for owner, types in still.types().items()}
         self._servers = {host for host, _ in still.nameservers}
@@ -59,9 +60,13 @@ class Steering:
         if written.failover_within is not None:
             self._promised(written.failover_within, rules, expr, (*path, "failover_within"))
 
+        https, srv = services.https(written.https), services.srv(written.srv)
+
         def policy(check: model.CheckExpr | None, name: str) -> model.Policy:
             low, high = written.ttl
-            return model.Policy(rules, low, high, written.when_all_down, check, name, self.still.zone, slate)
+            return model.Policy(
+                rules, low, high, written.when_all_down, check, name, self.still.zone, slate, https, srv
+            )
 
         if not wildcard:
             if written.labels:
@@ -126,6 +131,25 @@ class Steering:
         if name in aliases:
             self.report.error("loop", path, f"{name} would be answered with a CNAME to itself", at="key")
         self.steer[name] = self.policies.index(policy, path)
+        if policy.https is not None and static.HTTPS in self._types.get(name, ()):
+            self.report.error("doubled-name", (*path, "https"), f"{name} has a static HTTPS record as well")
+        if policy.srv:
+            self._serve(name, policy, (*path, "srv"))
+
+    def _serve(self, name: str, policy: model.Policy, path: marks.Path) -> None:
+        """Make sure that the services of a name have owners of their own, and their hosts a name."""
+        if name.startswith(_WILDCARD):
+            message = f"services below {name} would need a wildcard in the middle of their names (RFC 4592)"
+            self.report.error("bad-service", path, message, "steer the names that have services one by one")
+            return
+        for service in policy.srv:
+            owner = static.owner_of(f"{service.name}.{name}", self.still.zone, path, self.report)
+            if owner is not None and (owner in self._types or owner in self._where):
+                self.report.error("doubled-name", path, f"{owner} is there already")
+        for pool in filter(None, map(self.nouns.pools.get, policy.pools)):
+            for member in pool.members:
+                if member.endpoint in self.nouns.endpoints:
+                    self.targets.want(self.nouns.endpoints[member.endpoint], path)
 
     def _aliases_of(self, policy: model.Policy) -> set[str]:
         """Return the host names that a policy may answer as CNAME."""
@@ -245,6 +269,8 @@ def read(
         steering = Steering(nouns, probes, still, path, policies)
         for owner, one in sorted(written.steer.items()):
             steering.add(owner, one)
+        steering.targets.reserve(map(names.key, (*steering.steer, *map(names.text, still.types()))))
+        still.records += steering.targets.records(written.ttl)
         zones[absolute] = _zone(absolute, written, still, steering.steer)
         cuts = {names.text(owner) for owner, types in still.types().items() if static.NS in types} - {absolute}
         steered[absolute] = steering, cuts

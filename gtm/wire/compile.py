@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gtm import model, names, seen, table
+from gtm.wire import services
 from gtm.wire import zone as zones
 
 AA, NXDOMAIN = 0x0400, 3
@@ -28,7 +29,7 @@ def record(owner: bytes, kind: int, ttl_s: int, rdata: bytes) -> bytes:
     return owner + struct.pack(">HHIH", kind, IN, ttl_s, len(rdata)) + rdata
 
 
-def _fixed(
+def answer(
     flags: int, answers: Iterable[bytes] = (), authority: Iterable[bytes] = (), extra: Iterable[bytes] = ()
 ) -> table.Fixed:
     first, second, third = list(answers), list(authority), list(extra)
@@ -38,13 +39,19 @@ def _fixed(
 # --- rings -------------------------------------------------------------------------------------------------------
 
 
-def ring(decision: seen.Decision) -> table.Ring:
-    """Return what steering decided in wire form: up to eight records a reply, or one CNAME alone (semantics B7, E7)."""
+def reply(answers: Sequence[seen.Answer], ttl_s: int) -> table.Fixed:
+    """Return addresses as an answer, up to eight, or one CNAME alone (semantics B7, E7)."""
+    return answer(AA, (_steered_record(one, ttl_s) for one in answers[: _room(answers)]))
+
+
+def ring(decision: seen.Decision, encode: Callable[[Sequence[seen.Answer], int], table.Fixed] = reply) -> table.Ring:
+    """Return what steering decided in wire form; `encode` makes an answer of a reply and its TTL."""
     return table.Ring(
         slots=decision.slots,
-        replies=tuple(_reply(reply, decision.ttl_s) for reply in decision.replies),
+        replies=tuple(encode(one, decision.ttl_s) for one in decision.replies),
         endpoints=tuple(
-            tuple(one.endpoint for one in reply[: _room(reply)] if one.endpoint) for reply in decision.replies
+            tuple(dict.fromkeys(one.endpoint for one in some[: _room(some)] if one.endpoint))
+            for some in decision.replies
         ),
         sticky=decision.sticky,
         rcode=decision.rcode,
@@ -56,12 +63,9 @@ def ring(decision: seen.Decision) -> table.Ring:
     )
 
 
-def _room(reply: Sequence[seen.Answer]) -> int:
-    return 1 if reply and reply[0].family == "cname" else MAX_ANSWERS
-
-
-def _reply(reply: Sequence[seen.Answer], ttl_s: int) -> table.Fixed:
-    return _fixed(AA, (_steered_record(one, ttl_s) for one in reply[: _room(reply)]))
+def _room(answers: Sequence[seen.Answer]) -> int:
+    alone = answers and answers[0].family == "cname" and not isinstance(answers[0], seen.Offer)
+    return 1 if alone else MAX_ANSWERS
 
 
 def _steered_record(answer: seen.Answer, ttl_s: int) -> bytes:
@@ -89,7 +93,9 @@ def grow(snapshot: model.Snapshot) -> Grown:
     """
     serial = int.from_bytes(hashlib.sha256(snapshot.digest.encode()).digest()[:4], "big") or 1
     apexes = frozenset(names.key(zone.name) for zone in snapshot.zones)
-    compiler = _Compiler([zones.grow(zone, index, serial, apexes) for index, zone in enumerate(snapshot.zones)])
+    owners = services.owners(snapshot.policies)
+    trees = [zones.grow(zone, index, serial, apexes, owners) for index, zone in enumerate(snapshot.zones)]
+    compiler = _Compiler(trees)
     return Grown(compiler.zones, compiler.entries())
 
 
@@ -104,10 +110,12 @@ def build(
     place_names: tuple[str, ...] = (),
     shared_key: bytes = b"",
     grown: Grown | None = None,
+    service_rings: Mapping[int, int] | None = None,
 ) -> table.AnswerTable:
     """Return the answer table of `snapshot`; `steerings` stand in the order of its policies.
 
-    `grown` is what `grow` made of the same snapshot, if it was asked before.
+    `grown` is what `grow` made of the same snapshot, if it was asked before; `service_rings` says where the rings of a
+    policy's services begin.
     """
     grown = grown or grow(snapshot)
     return table.AnswerTable(
@@ -116,8 +124,11 @@ def build(
         node=snapshot.node,
         zones=grown.zones,
         names=grown.names,
-        steerings=tuple(
-            _steering(steering, policy, snapshot) for steering, policy in zip(steerings, snapshot.policies, strict=True)
+        steerings=services.steerings(
+            [_steering(one, policy, snapshot) for one, policy in zip(steerings, snapshot.policies, strict=True)],
+            snapshot.policies,
+            service_rings or {},
+            [len(one.a) for one in steerings],
         ),
         prefixes=prefixes,
         rings=rings,
@@ -171,7 +182,7 @@ class _Compiler:
             self.nodes.update(tree.nodes)
         self.negatives = [self._negative_authority(tree) for tree in trees]
         self.zones = tuple(
-            table.ZoneEntry(tree.apex, _fixed(AA, (), (soa,)), _fixed(AA | NXDOMAIN, (), (soa,)))
+            table.ZoneEntry(tree.apex, answer(AA, (), (soa,)), answer(AA | NXDOMAIN, (), (soa,)))
             for tree, soa in zip(trees, self.negatives, strict=True)
         )
 
@@ -200,11 +211,11 @@ class _Compiler:
             return self._cname(owner, node)
         steered = {zones.A, zones.AAAA, zones.CNAME} if node.steering >= 0 else set()
         fixed = {
-            kind: _fixed(AA, _at_question(kind, rrset)) for kind, rrset in node.sets.items() if kind not in steered
+            kind: answer(AA, _at_question(kind, rrset)) for kind, rrset in node.sets.items() if kind not in steered
         }
         if fixed or steered:  # E5; a bare branch of the tree has nothing to be asked for
             any_rrset = zones.RRset(_ANY_TTL_S, (_ANY_RDATA,))
-            fixed[zones.ANY] = fixed.get(zones.HINFO) or _fixed(AA, _at_question(zones.HINFO, any_rrset))
+            fixed[zones.ANY] = fixed.get(zones.HINFO) or answer(AA, _at_question(zones.HINFO, any_rrset))
         above = self._parent_zone(owner, node)
         if above is not None:  # RFC 4035 section 3.1.4.1: DS is the parent's, and the parent is here too
             fixed[zones.DS] = self._ds(owner, above)
@@ -218,7 +229,7 @@ class _Compiler:
 
     def _ds(self, owner: bytes, tree: zones.Tree) -> table.Fixed:
         rrset = tree.sets.get(owner, {}).get(zones.DS)
-        return _fixed(AA, _at_question(zones.DS, rrset)) if rrset else self.zones[tree.index].nodata
+        return answer(AA, _at_question(zones.DS, rrset)) if rrset else self.zones[tree.index].nodata
 
     def _cut(self, owner: bytes, node: zones.Node) -> table.Entry:
         """A referral: NS in authority, AA clear, all glue that the zone holds (RFC 1034 4.3.2 3b, RFC 9471)."""
@@ -233,24 +244,24 @@ class _Compiler:
         ]
         # Asked for names below it too, so the owner is written out.
         hosts = [record(owner, zones.NS, rrset.ttl_s, host) for host in rrset.rdatas]
-        return table.Entry(node.zone, {zones.DS: self._ds(owner, tree)}, cut=_fixed(0, (), hosts, glue))
+        return table.Entry(node.zone, {zones.DS: self._ds(owner, tree)}, cut=answer(0, (), hosts, glue))
 
     # --- CNAMEs (RFC 1034 section 3.6.2) ---
 
     def _cname(self, owner: bytes, node: zones.Node) -> table.Entry:
         chain = self._follow(owner, node)
-        alone = _fixed(AA, chain.records[:1])
+        alone = answer(AA, chain.records[:1])
         fixed = {zones.CNAME: alone, zones.ANY: alone}
         if chain.missing >= 0:  # RFC 6604 section 3: the rcode is that of the last name
             return table.Entry(
-                node.zone, fixed, cname=_fixed(AA | NXDOMAIN, chain.records, (self.negatives[chain.missing],))
+                node.zone, fixed, cname=answer(AA | NXDOMAIN, chain.records, (self.negatives[chain.missing],))
             )
         if chain.end is None:
-            return table.Entry(node.zone, fixed, cname=_fixed(AA, chain.records))
+            return table.Entry(node.zone, fixed, cname=answer(AA, chain.records))
         for kind, rrset in chain.end.sets.items():
             found = [record(chain.target, kind, rrset.ttl_s, rdata) for rdata in rrset.rdatas]
-            fixed.setdefault(kind, _fixed(AA, (*chain.records, *found)))
-        return table.Entry(node.zone, fixed, cname=_fixed(AA, chain.records, (self.negatives[chain.end.zone],)))
+            fixed.setdefault(kind, answer(AA, (*chain.records, *found)))
+        return table.Entry(node.zone, fixed, cname=answer(AA, chain.records, (self.negatives[chain.end.zone],)))
 
     def _follow(self, owner: bytes, node: zones.Node) -> _Chain:
         """Follow a CNAME through static data. A steered, delegated or foreign target ends the chain (semantics E7)."""

@@ -18,7 +18,7 @@ from gtm.wire import steps
 
 MAGIC: Final = b"GTM"
 TABLE, RINGS = b"T", b"R"
-FORMAT: Final = b"\x02"
+FORMAT: Final = b"\x03"
 DIGEST_BYTES: Final = 32
 HEAD_BYTES: Final = len(MAGIC) + 2 + DIGEST_BYTES
 LENGTH_BYTES: Final = 4  # of a piece, before it
@@ -42,7 +42,7 @@ def pack_table(t: table.AnswerTable) -> bytes:
     zones = [(zone.apex, fixed.number(zone.nodata), fixed.number(zone.nxdomain)) for zone in t.zones]
     head = (t.revision, t.digest, t.node, t.place_names, t.explain_to, t.shared_key, len(t.prefixes), len(owners))
     prefixes = t.prefixes if t.places is None else (*t.prefixes, t.places)
-    steerings = [(one.prefixes, one.a, one.aaaa, one.other, one.sticky) for one in t.steerings]
+    steerings = [(one.prefixes, one.a, one.aaaa, one.other, one.sticky, dict(one.more)) for one in t.steerings]
     pieces = [
         (HEAD, head),
         *_cut(ANSWERS, fixed.shapes),

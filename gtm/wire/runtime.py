@@ -178,7 +178,7 @@ class _Nodes:
         self._prefixes = [Prefixes(one) for one in whole.prefixes]
         self._nodata = [Static(zone.nodata) for zone in whole.zones]
         self._nxdomain = [Static(zone.nxdomain) for zone in whole.zones]
-        self._steered: dict[tuple[int, int], tuple[Hit, Hit, Hit]] = {}
+        self._steered: dict[tuple[int, int], Node] = {}
 
     def all(self) -> steps.Steps[dict[bytes, Node]]:
         made: dict[int, Node] = {}
@@ -198,23 +198,21 @@ class _Nodes:
         if entry.cut is not None:
             node[ANYTHING] = node[BELOW] = Static(entry.cut)
         elif entry.steering >= 0:
-            a, aaaa, node[ANYTHING] = self._steer(entry.zone, entry.steering)
-            node[_KIND.pack(table.TYPE_A) + IN], node[_KIND.pack(table.TYPE_AAAA) + IN] = a, aaaa
+            node.update(self._steer(entry.zone, entry.steering))
         elif entry.cname is not None:
             node[ANYTHING] = Static(entry.cname)
         else:
             node[ANYTHING] = self._nodata[entry.zone]
         return node
 
-    def _steer(self, zone: int, index: int) -> tuple[Hit, Hit, Hit]:
+    def _steer(self, zone: int, index: int) -> Node:
         known = self._steered.get((zone, index))
         if known is None:
             of = self._whole.steerings[index]
-            known = self._steered[zone, index] = (
-                self._hit(zone, of, of.a),
-                self._hit(zone, of, of.aaaa),
-                self._hit(zone, of, of.other),
-            )
+            rings = {table.TYPE_A: of.a, table.TYPE_AAAA: of.aaaa, **of.more}
+            known = {_KIND.pack(kind) + IN: self._hit(zone, of, some) for kind, some in rings.items()}
+            known[ANYTHING] = self._hit(zone, of, of.other)
+            self._steered[zone, index] = known
         return known
 
     def _hit(self, zone: int, of: table.Steering, rings: Sequence[int]) -> Hit:

@@ -1,8 +1,8 @@
 """Bytes of `gtm.wire.pack` in, the answer table or the rings out, in short steps; `TableError` for all other bytes.
 
 Nothing is decoded before its digest is right, and nothing comes out before it is whole and every index in it leads
-somewhere, so that answering never has to ask. The version before this one is read, too: a worker that starts anew after
-an upgrade of the package on disk finds a journal of the version that still runs.
+somewhere, so that answering never has to ask. The versions before this one are read, too: a worker that starts anew
+after an upgrade of the package on disk finds a journal of the version that still runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 from gtm import errors, table
 from gtm.wire import pack, steps
 
-_BEFORE = b"\x01"  # all of a table in one value, so it is read in one go
+_FIRST = b"\x01"  # all of a table in one value, so it is read in one go
+_KNOWN = {_FIRST, b"\x02", pack.FORMAT}  # version 2: steerings have no further types
 _HASHED_BYTES = 256 * 1024  # half a millisecond's work
 _FOREIGN = (ValueError, TypeError, LookupError, EOFError, AttributeError, OverflowError)
 _NOWHERE = 4  # which part of a prefix table that is
@@ -31,7 +32,7 @@ def reading(b: bytes | memoryview) -> steps.Steps[table.AnswerTable]:
     body, version = yield from _body(pack.TABLE, b)
     parts = _Parts()
     try:
-        for section, items in _pieces(body) if version == pack.FORMAT else _pieces_before(body):
+        for section, items in _pieces(body) if version != _FIRST else _pieces_before(body):
             parts.take(section, items)
             yield
         return parts.done()
@@ -55,7 +56,7 @@ def rings(b: bytes | memoryview) -> tuple[int, dict[int, table.Ring]]:
 def _body(kind: bytes, b: bytes | memoryview) -> steps.Steps[tuple[memoryview, bytes]]:
     """Return what is in a frame whose digest is right, and its version."""
     head, version = bytes(b[: len(pack.MAGIC) + 1]), bytes(b[len(pack.MAGIC) + 1 : len(pack.MAGIC) + 2])
-    if head != pack.MAGIC + kind or version not in {pack.FORMAT, _BEFORE}:
+    if head != pack.MAGIC + kind or version not in _KNOWN:
         raise errors.TableError("these bytes are no table of this version of GTM")
     body, hashed = memoryview(b)[pack.HEAD_BYTES :], hashlib.sha256()
     for at in range(0, len(body), _HASHED_BYTES):
@@ -146,7 +147,7 @@ class _Parts:
         for shape in items:
             one = table.Steering(*shape)
             _within(one.prefixes, self._prefixes, least=-1)
-            for found in (one.a, one.aaaa, one.other):
+            for found in (one.a, one.aaaa, one.other, *one.more.values()):
                 for ring in found:
                     _within(ring, self._rings)
                 if found and one.prefixes >= 0:

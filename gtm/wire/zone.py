@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gtm import model, names
@@ -55,8 +55,14 @@ class Tree:
         return self.sets[self.apex][SOA]
 
 
-def grow(zone: model.Zone, index: int, serial: int, others: frozenset[bytes]) -> Tree:
-    """Return the tree of `zone`. `others` are the apexes of all zones; what lies in a deeper one is left to it."""
+Services = Sequence[Sequence[tuple[bytes, int]]]
+
+
+def grow(zone: model.Zone, index: int, serial: int, others: frozenset[bytes], services: Services = ()) -> Tree:
+    """Return the tree of `zone`. `others` are the apexes of all zones; what lies in a deeper one is left to it.
+
+    `services` are, by policy, the labels before a steered name that has its services there, and their steerings.
+    """
     apex = names.key(zone.name)
     tree = Tree(index, apex, _rrsets(zone, apex, serial))
     cuts = {owner for owner, sets in tree.sets.items() if NS in sets and owner != apex}
@@ -76,6 +82,9 @@ def grow(zone: model.Zone, index: int, serial: int, others: frozenset[bytes]) ->
         else:
             beside = Node(index, beside.sets, steering=policy)
         tree.nodes[owner] = beside
+        for labels, steering in services[policy] if services else ():
+            there = tree.nodes.get(labels + owner)
+            tree.nodes[labels + owner] = Node(index, there.sets if there is not None else {}, steering=steering)
     for owner in (*tree.nodes, *(edges & others)):
         above = names.parent(owner) if len(owner) > len(apex) else apex
         while len(above) > len(apex) and above not in tree.nodes and not _beyond(above, apex, edges, others):

@@ -89,7 +89,7 @@ def files() -> dict[str, str]:
     packed = "\n".join(textwrap.wrap(pack.pack_table(whole).hex(), 120))
     return {
         "table.json": json.dumps(plain(whole), indent=1) + "\n",
-        "table-version-2.hex": packed + "\n",
+        "table-version-3.hex": packed + "\n",
         "answers.json": f"[\n{lines}\n]\n",
     }
 

@@ -96,12 +96,12 @@ def piece(value: Any) -> bytes:
 @pytest.mark.parametrize("value", FOREIGN_VALUES, ids=repr)
 def test_a_whole_frame_around_something_else_is_a_table_error(value: Any) -> None:
     body = marshal.dumps(value, 2)
-    frames = [framed(b"T", 1, body), framed(b"T", 2, body), framed(b"T", 2, piece(value))]
-    frames += [framed(b"T", 2, piece((section, value))) for section in range(-1, 9)]
+    frames = [framed(b"T", 1, body), framed(b"T", 3, body), framed(b"T", 3, piece(value))]
+    frames += [framed(b"T", 3, piece((section, value))) for section in range(-1, 9)]
     for one in frames:
         with pytest.raises(errors.TableError):
             unpack.whole(one)
-    for version in (1, 2, 3):
+    for version in (1, 2, 3, 4):
         with pytest.raises(errors.TableError):
             unpack.rings(framed(b"R", version, body))
 
@@ -109,20 +109,30 @@ def test_a_whole_frame_around_something_else_is_a_table_error(value: Any) -> Non
 @given(st.integers(0, len(PACKED) - pack.HEAD_BYTES - 1))
 def test_pieces_that_end_early_are_a_table_error_though_their_digest_is_right(size: int) -> None:
     with pytest.raises(errors.TableError):
-        unpack.whole(framed(b"T", 2, PACKED[pack.HEAD_BYTES :][:size]))
+        unpack.whole(framed(b"T", 3, PACKED[pack.HEAD_BYTES :][:size]))
 
 
-def test_a_table_of_the_version_before_is_read() -> None:
-    kept = bytes.fromhex((VECTORS / "table-version-1.hex").read_text())
-    assert kept[:5] == b"GTMT\x01"
-    assert unpack.whole(kept) == WHOLE
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_table_of_a_version_before_is_read(version: int) -> None:
+    kept = bytes.fromhex((VECTORS / f"table-version-{version}.hex").read_text())
+    assert kept[:5] == b"GTMT" + bytes((version,))
+    assert replace(unpack.whole(kept), places=WHOLE.places, place_names=WHOLE.place_names) == WHOLE
     body = marshal.dumps((42, {}), 2)
-    assert unpack.rings(framed(b"R", 1, body)) == (42, {})
+    assert unpack.rings(framed(b"R", version, body)) == (42, {})
+
+
+def test_rings_of_further_types_come_back_and_lead_somewhere() -> None:
+    more = replace(WHOLE.steerings[0], more={65: WHOLE.steerings[0].a, 33: ()})
+    wide = replace(WHOLE, steerings=(more, *WHOLE.steerings[1:]))
+    assert unpack.whole(pack.pack_table(wide)) == wide
+    lost = replace(WHOLE, steerings=(replace(more, more={65: (len(WHOLE.rings),)}), *WHOLE.steerings[1:]))
+    with pytest.raises(errors.TableError):
+        unpack.whole(pack.pack_table(lost))
 
 
 def test_a_table_of_a_version_to_come_is_refused_in_words() -> None:
     with pytest.raises(errors.TableError, match="no table of this version"):
-        unpack.whole(framed(b"T", 3, PACKED[pack.HEAD_BYTES :]))
+        unpack.whole(framed(b"T", 4, PACKED[pack.HEAD_BYTES :]))
 
 
 def test_a_big_table_is_read_in_short_steps() -> None:
