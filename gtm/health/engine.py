@@ -12,7 +12,6 @@ from gtm.health import (
     guard,
     hysteresis,
     idle,
-    judge,
     news,
     orders,
     schedule,
@@ -46,7 +45,7 @@ class Health:
         self._schedule = schedule.Schedule()
         self.hasten = self._schedule.hasten
         self._standings = standings.Standings(_NOTHING_YET)
-        self._sources = source.Sources()
+        self._sources = source.Sources(self._status, lambda key: self._watches[key].reached)
         self._idle = idle.Idle(_NOTHING_YET)
         self._orders = orders.Orders()
         self._looks: alarms.Alarms[str] = alarms.Alarms()
@@ -84,7 +83,7 @@ class Health:
         self._standings.inherit(before, now)
         counted, self._idle = self._idle, idle.Idle(snapshot)
         self._idle.inherit(counted)
-        self._sources.look_at_all(self._standings.streams.all(), self._status, self._reached)
+        self._sources.configure(self._standings.streams)
         self._orders.lay(snapshot, now)
         self._refresh(snapshot.endpoints, now, quiet=first)
         self._looks = alarms.Alarms()
@@ -169,31 +168,28 @@ class Health:
             return []
         before, measured, in_sight = watch.state, watch.measured, watch.in_sight
         eased, reached = watch.load, watch.reached
-        result = judge.warned(watch.profile, result)
-        ok, reason = judge.judge(watch.profile, result)
-        if ok:
-            carriers = self._standings.streams.carriers(key)
-            ok, reason, result = self._watches.compared(watch, carriers, result, now)
+        ok, reason, result = self._watches.judge(watch, self._standings.streams.carriers(key), result, now)
         self._watches.take(watch, ok, reason, result, now)
         self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)
         happened: list[news.Transition] = []
         back = before.status == "down" and watch.state.status == "up"
-        if back and not self._guard.tripped and not self._excused(key):
+        if back and not self._guard.tripped and not self._sources.excuses(key):
             happened += self._returned(key, watch, now)
         if watch.measured != measured:
             happened += self._moved(key, measured, now)
         elif watch.reached != reached and watch.measured == "down":
-            told = self._of_source(key)
-            happened += [*told, *self._settle({key.endpoint}.union(*(one.endpoints for one in told)), now)]
+            carriers = self._sources.look(key)
+            told = news.source(watch, carriers, self._sources.is_dead(key))
+            happened += [*told, *self._settle(carriers | {key.endpoint}, now)]
         elif watch.in_sight != in_sight:
             happened += self._settle({key.endpoint}, now)
         if hysteresis.hurried(before) != hysteresis.hurried(watch.state):
             happened.append(news.doubt(watch, self._standings.dependants(key.endpoint)))
         if before.stale != watch.state.stale:
             happened.append(news.stale(watch))
-        happened += self._counted(key, result, now)
         if watch.load.factor != eased.factor:
             happened.append(news.eased(watch, eased))
+        happened += self._given_back(watch, result, now)
         if self._warm_up.heard(key):
             happened.append(self._warmed("every check was judged"))
         return happened
@@ -250,7 +246,7 @@ class Health:
     # --- statuses -------------------------------------------------------------------------------------------------
 
     def _alive(self, endpoint: str) -> bool:
-        return self._standings.alive(endpoint, lambda key: self._watches[key].in_sight, self._excused)
+        return self._standings.alive(endpoint, lambda key: self._watches[key].in_sight, self._sources.excuses)
 
     def _status(self, key: model.CheckKey) -> model.Status:
         """Return the status that counts: the guard's where it holds one (A9), else what is measured."""
@@ -260,12 +256,9 @@ class Health:
         watch = self._watches[key]
         return watches.Seen(key, watch.state, watch.profile, self._status(key), key in self._guard.held, watch.load)
 
-    def _reached(self, key: model.CheckKey) -> bool:
-        return self._watches[key].reached
-
     def _refresh(self, endpoints: Iterable[str], now: float, *, quiet: bool) -> standings.Changed:
         forced = self._orders.forced()
-        return self._standings.refresh(endpoints, self._status, self._excused, forced, now, quiet=quiet)
+        return self._standings.refresh(endpoints, self._status, self._sources.excuses, forced, now, quiet=quiet)
 
     def _held_until_s(self, standing: standings.Standing) -> float:
         return max((self._watches[key].state.held_until_s for key in standing.votes), default=0.0)
@@ -282,9 +275,10 @@ class Health:
         else:
             self._guard.rose(key)
         first_bad_s = watch.state.first_bad_s if after == "down" else 0.0
-        told = self._of_source(key)
+        carriers = self._sources.look(key)
+        told = news.source(watch, carriers, self._sources.is_dead(key))
         touched = {key.endpoint, *self._standings.streams.companions(key, self._status)}
-        happened = told + self._settle(touched.union(*(one.endpoints for one in told)), now, first_bad_s)
+        happened = told + self._settle(touched | carriers, now, first_bad_s)
         if any(one.kind == "endpoint" and one.subject == key.endpoint for one in happened):
             return happened
         happened = [one for one in happened if one != news.quietly(key.endpoint)]  # the check itself says it better
@@ -296,35 +290,15 @@ class Health:
             news.Transition("check", str(key), key.family, before, after, why, votes, first_bad_s, key.name),
         ]
 
-    def _of_source(self, key: model.CheckKey) -> list[news.Transition]:
-        """Return word of the source of this check's stream, when it has just died on all nodes, or lives again."""
-        carriers = self._standings.streams.carriers(key)
-        if not carriers or not self._sources.look(carriers, self._status, self._reached):
-            return []
-        touched = frozenset(one.endpoint for one in carriers)
-        return [news.source(self._watches[key], touched, key in self._sources)]
-
-    def _excused(self, key: model.CheckKey) -> bool:
-        """Say whether a check's stream is dead at its source, and this node itself answers."""
-        return key in self._sources and self._reached(key)
-
-    def _counted(self, key: model.CheckKey, result: seen.ProbeResult, now: float) -> list[news.Transition]:
-        """Follow the number of publishers that a check has counted."""
-        measure = self._watches[key].profile.publishers
-        publishers = result.measures.get(measure)
-        if isinstance(publishers, int | float):
-            self._idle.counted(key, publishers, now)
-        return self._give_back(key, now) if measure else []
-
-    def _give_back(self, key: model.CheckKey, now: float) -> list[news.Transition]:
-        """Release members that only waited for the publishers of this endpoint to go (`failback: when_idle`)."""
-        happened = []
-        for pool, member in self._idle.waiting(key.endpoint):
-            for standing in self._standings.of(member):
-                if verdict.waits_for_idle(standing, pool, now) and self._idle.over(pool, standing, self._status):
-                    standing.released_s = now
-                    self._look_again(member, now)
-                    happened.append(news.given_back(member, standing.ballot.family))
+    def _given_back(self, watch: watches.Watch, result: seen.ProbeResult, now: float) -> list[news.Transition]:
+        """Use again who only waited for the publishers of this endpoint to go (`failback: when_idle`)."""
+        happened, key = [], watch.check.key
+        if watch.profile.publishers:
+            self._idle.heard(key, watch.profile, result, now)
+            for standing in self._idle.given_back(key.endpoint, self._standings, self._status, now):
+                standing.released_s = now
+                self._look_again(standing.ballot.endpoint, now)
+                happened.append(news.given_back(standing.ballot))
         return happened
 
     def _settle(self, endpoints: Iterable[str], now: float, first_bad_s: float = 0.0) -> list[news.Transition]:
@@ -334,7 +308,7 @@ class Health:
         # The guard changes many checks at once, and with them which streams are down everywhere: a whole sweep.
         touched = self._guard.checked.union(endpoints) if happened else endpoints
         if happened:
-            self._sources.look_at_all(self._standings.streams.all(), self._status, self._reached)
+            self._sources.look_at_all()
         changed = self._refresh(touched, now, quiet=tripped)
         for endpoint in changed.returned:
             self._look_again(endpoint, now)
@@ -354,21 +328,19 @@ class Health:
         if self._guard.tripped == tripped:
             return []
         if tripped:
-            return [self._guard_says("tripped", "clear", "the guard was switched off", held)]
+            return [news.guard(self.vantage, "tripped", "clear", "the guard was switched off", held)]
         share = f"{self._guard.alive} of {len(self._guard.checked)}"
         why = f"{share} endpoints alive, under {least:.0%}: the verdicts from before the fall are held"
-        return [self._guard_says("clear", "tripped", why, self._guard.held)]
+        return [news.guard(self.vantage, "clear", "tripped", why, self._guard.held)]
 
     def _trust(self, now: float) -> list[news.Transition]:
         """End the guard: enough endpoints have been back for long enough."""
         held = tuple(self._guard.held)
         self._guard.release()
-        said = self._guard_says("tripped", "clear", "enough endpoints are alive again: what is measured counts", held)
+        said = news.guard(
+            self.vantage, "tripped", "clear", "enough endpoints are alive again: what is measured counts", held
+        )
         return [said, *self._settle(said.endpoints, now)]
-
-    def _guard_says(self, before: str, after: str, why: str, held: Iterable[model.CheckKey]) -> news.Transition:
-        touched = frozenset(key.endpoint for key in held)
-        return news.Transition("guard", self.vantage, None, before, after, why, touched)
 
     def _returned(self, key: model.CheckKey, watch: watches.Watch, now: float) -> list[news.Transition]:
         """Count a return from down, and hold the check back when there were too many (A10)."""

@@ -5,10 +5,10 @@ A publisher that was taken over by a stand-in is not to be torn away while it se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from gtm import model
-from gtm.health import standings
+from gtm import model, seen
+from gtm.health import standings, streams, verdict
 
 
 class Idle:
@@ -28,19 +28,24 @@ class Idle:
         mine = {key for keys in self._of.values() for key in keys}
         self._counts = {key: one for key, one in before._counts.items() if key in mine}
 
-    def counted(self, key: model.CheckKey, publishers: float, now: float) -> None:
-        """Note how many publishers a check has just counted."""
-        self._counts[key] = publishers, now
+    def heard(self, key: model.CheckKey, profile: model.Profile, result: seen.ProbeResult, now: float) -> None:
+        """Note how many publishers a check has just counted, if it counts them."""
+        publishers = result.measures.get(profile.publishers)
+        if isinstance(publishers, int | float):
+            self._counts[key] = float(publishers), now
 
-    def waiting(self, endpoint: str) -> Iterator[tuple[model.Pool, str]]:
-        """Yield the pools and members that may be given back when `endpoint` is idle."""
+    def given_back(
+        self, endpoint: str, placed: standings.Standings, status_of: streams.StatusOf, now: float
+    ) -> Iterator[standings.Standing]:
+        """Yield the standings that only waited for the publishers of `endpoint` to go, and may be used again."""
         for name, stand_ins in self._stand_ins.items():
-            if endpoint in stand_ins:
-                yield from ((self._pools[name], member.endpoint) for member in self._pools[name].members)
+            for member in self._pools[name].members if endpoint in stand_ins else ():
+                for standing in placed.of(member.endpoint):
+                    waits = verdict.waits_for_idle(standing, self._pools[name], now)
+                    if waits and self._over(self._pools[name], standing, status_of):
+                        yield standing
 
-    def over(
-        self, pool: model.Pool, standing: standings.Standing, status_of: Callable[[model.CheckKey], model.Status]
-    ) -> bool:
+    def _over(self, pool: model.Pool, standing: standings.Standing, status_of: streams.StatusOf) -> bool:
         """Say whether nobody publishes to those that stand in for a member since it returned.
 
         One that is down has no publishers. One whose publishers nobody counts is not known to be idle.
@@ -49,9 +54,7 @@ class Idle:
         others = self._stand_ins[pool.name] - {standing.ballot.endpoint}
         return all(self._is_idle(one, name, standing.returned_s, status_of) for one in others)
 
-    def _is_idle(
-        self, endpoint: str, name: str, since_s: float, status_of: Callable[[model.CheckKey], model.Status]
-    ) -> bool:
+    def _is_idle(self, endpoint: str, name: str, since_s: float, status_of: streams.StatusOf) -> bool:
         keys = [key for key in self._of.get(endpoint, ()) if not name or key.name in {"", name}]
         return bool(keys) and all(status_of(key) == "down" or self._none_since(key, since_s) for key in keys)
 

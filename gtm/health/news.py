@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from gtm import model
-from gtm.health import load, watches
+from gtm.health import ballot, load, watches
 
 Kind = Literal["endpoint", "check", "guard", "flap", "stale", "order", "judged", "load", "source", "idle", "step"]
 
@@ -78,19 +79,26 @@ def eased(watch: watches.Watch, before: load.Load) -> Transition:
     return Transition("load", subject, key.family, before.text, after.text, why, _votes(watch), name=key.name)
 
 
-def source(watch: watches.Watch, nodes: frozenset[str], dead: bool) -> Transition:
+def source(watch: watches.Watch, nodes: frozenset[str], dead: bool) -> list[Transition]:
     """Return word of a stream that is dead on all `nodes` that carry it, or of one that lives again (A12)."""
+    if not nodes:
+        return []
     key = watch.check.key
     words, why = ("source down", "on air"), "a node has it again"
     if dead:
         words, why = ("on air", "source down"), f"dead on all {len(nodes)} nodes: {watch.state.reason}"
-    return Transition("source", key.name, key.family, *words, why, nodes, name=key.name)
+    return [Transition("source", key.name, key.family, *words, why, nodes, name=key.name)]
 
 
-def given_back(endpoint: str, family: model.Family) -> Transition:
+def given_back(one: ballot.Ballot) -> Transition:
     """Return word of a member that waited for its stand-ins' publishers to go, and now has its part back (B11)."""
     why = "nobody publishes to those that stood in for it"
-    return Transition("idle", endpoint, family, "held", "given back", why, frozenset({endpoint}))
+    return Transition("idle", one.endpoint, one.family, "held", "given back", why, frozenset({one.endpoint}))
+
+
+def guard(vantage: str, before: str, after: str, why: str, held: Iterable[model.CheckKey]) -> Transition:
+    """Return word of the guard (A9), with the checks whose verdicts it holds or held."""
+    return Transition("guard", vantage, None, before, after, why, frozenset(key.endpoint for key in held))
 
 
 def _votes(watch: watches.Watch) -> frozenset[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gtm import model, seen
-from gtm.health import alarms, compare, hysteresis, load
+from gtm.health import alarms, compare, hysteresis, judge, load
 
 REMEMBERED_S = 300.0  # semantics A1: what is older than five minutes is not known any more
 STALE_INTERVALS = 10  # semantics A7
@@ -119,7 +119,18 @@ class Watches:
         if rings_s is None or watch.limit_s < rings_s:
             self._silences.set(watch.check.key, watch.limit_s)
 
-    def compared(
+    def judge(
+        self, watch: Watch, carriers: Sequence[model.CheckKey], result: seen.ProbeResult, now: float
+    ) -> tuple[bool | None, str, seen.ProbeResult]:
+        """Return whether a result is good, why not, and the result with its warnings.
+
+        `carriers` are the checks of the same stream on every node that has it, with which a good one is compared.
+        """
+        result = judge.warned(watch.profile, result)
+        ok, reason = judge.judge(watch.profile, result)
+        return self._compared(watch, carriers, result, now) if ok else (ok, reason, result)
+
+    def _compared(
         self, watch: Watch, carriers: Sequence[model.CheckKey], result: seen.ProbeResult, now: float
     ) -> tuple[bool, str, seen.ProbeResult]:
         """Compare the live edge that a good result shows with that of the other nodes which have the stream.
