@@ -8,6 +8,7 @@ from typing import Any, Literal
 from gtm import events, model
 
 Word = Literal["wrong", "well", "once"]
+Aspect = Literal["", "eased", "held", "source"]
 SEVERITIES: tuple[model.Severity, ...] = ("info", "warning", "error", "critical")
 FAMILIES = ("ipv4", "ipv6", "cname")
 
@@ -33,6 +34,17 @@ _WELL: dict[str, frozenset[str]] = {
     "guard": frozenset({"clear"}),
     "store": frozenset({"usable"}),
 }
+# What may be wrong beside being down: an overloaded node that keeps a part of its weight, one that is held back because
+# it comes and goes (nothing says when that ends; it is looked for), a stream that no node has. How bad, by what it ends
+# in; None ends it.
+_BESIDE: dict[tuple[str, str], tuple[Aspect, model.Severity | None]] = {
+    **{(kind, f"weight {share}%"): ("eased", "warning")
+       for kind in ("endpoint", "check") for share in ("50", "25", "12.5", "0")},
+    **{(kind, "weight 100%"): ("eased", None) for kind in ("endpoint", "check")},
+    **{(kind, "held"): ("held", "warning") for kind in ("endpoint", "check")},
+    ("name", "source down"): ("source", "error"),
+    ("name", "on air"): ("source", None),
+}  # fmt: skip
 # What happens once and is over, when it is more than a piece of news.
 _ONCE: dict[tuple[str, str], model.Severity] = {
     ("pool", "uneven"): "warning",  # counted by each process anew: no other could say that it is over
@@ -51,7 +63,7 @@ class Fact:
     """One thing that is wrong, or (`once`) that happened.
 
     `family` is an endpoint's; `since` is for people (wall clock), `seen` is when alerting heard of it, by the clock
-    that it is driven by.
+    that it is driven by. `aspect` is what is wrong when it is not the plain thing.
     """
 
     kind: str
@@ -63,11 +75,12 @@ class Fact:
     severity: model.Severity
     once: bool = False
     seen: float = 0.0
+    aspect: Aspect = ""
 
     @property
     def key(self) -> str:
         """What tells facts apart: there is one of each at a time."""
-        return f"{self.kind}/{self.subject}/{self.family}"
+        return f"{self.kind}/{self.subject}/{self.family}{self.aspect and '/' + self.aspect}"
 
     @property
     def endpoint(self) -> str:
@@ -75,6 +88,12 @@ class Fact:
         if self.kind == "check":
             return self._part(1)
         return self.subject if self.kind == "endpoint" else ""
+
+    @property
+    def covered_by(self) -> str:
+        """The key of the fact that says it all: of a check, that all of its endpoint is down (or eased, or held)."""
+        aspect = self.aspect and "/" + self.aspect
+        return f"endpoint/{self._part(1)}/{self._part(2)}{aspect}" if self.kind == "check" else ""
 
     def _part(self, at: int) -> str:
         """Return a part of a check's subject; a name may hold anything, a slash too."""
@@ -96,6 +115,10 @@ def read(event: events.Event) -> tuple[Word, Fact] | None:
     head, colon, rest = event.cause.partition(": ")
     of_family = kind == "endpoint" and bool(colon) and head in FAMILIES
     family, reason = (head, rest) if of_family else ("", event.cause)
+    aspect, bad = _BESIDE.get((kind, after), ("", None))
+    if aspect:
+        found = Fact(kind, event.subject, family, after, event.at, reason, bad or "info", aspect=aspect)
+        return ("wrong" if bad else "well"), found
     wrong = _WRONG.get((kind, after))
     if wrong is not None:
         return "wrong", Fact(kind, event.subject, family, after, event.at, reason, wrong)
@@ -107,7 +130,8 @@ def read(event: events.Event) -> tuple[Word, Fact] | None:
 
 def wrong(kind: events.EventKind, subject: str, state: str, *, since: float, reason: str, family: str = "") -> Fact:
     """Return the fact that an event would have been read as: for what is found wrong without having been heard."""
-    return Fact(kind, subject, family, state, since, reason, _WRONG[kind, state])
+    aspect, bad = _BESIDE.get((kind, state), ("", None))
+    return Fact(kind, subject, family, state, since, reason, bad or _WRONG[kind, state], aspect=aspect)
 
 
 def worst(severities: list[model.Severity]) -> model.Severity:

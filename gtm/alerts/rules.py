@@ -42,6 +42,7 @@ class Rules:
         self._refresh_s: Mapping[str, float] = {}
         self._refreshed: dict[tuple[str, str], float] = {}
         self._gather_s = LEAST_GATHER_S
+        self._round_s: Mapping[str, float] = {}  # so long a check needs to see that it is good again
         self._dirty = True
         self.world: topology.Topology
         self._sight: words.Sight
@@ -51,8 +52,11 @@ class Rules:
         self.world, self._sight, self._refresh_s = topology.Topology(snapshot), sight, refresh_s
         self._receivers = snapshot.alerts
         names = {one.name for one in self._receivers}
-        profiles = {check.key.profile: check.profile for check in snapshot.checks.values()}.values()
-        spread_s = (one.every_s + one.timeout_s + (one.fall - 1) * one.confirm_s for one in profiles)
+        profiles = {check.key.profile: check.profile for check in snapshot.checks.values()}
+        self._round_s = {
+            name: one.every_s + one.timeout_s + (one.rise - 1) * one.confirm_s for name, one in profiles.items()
+        }
+        spread_s = (one.every_s + one.timeout_s + (one.fall - 1) * one.confirm_s for one in profiles.values())
         self._gather_s = min(MOST_GATHER_S, max(LEAST_GATHER_S, *spread_s, 0.0))
         for incident in self.incidents.values():
             if incident.told.keys() - names:
@@ -136,11 +140,20 @@ class Rules:
     def _close(self, key: str, now: float) -> None:
         home = self._home(key)
         if home is not None:
+            self._uncover(key, now)
             gone = home.facts.pop(key)
             if home.open_for:
                 home.past[key] = gone.seen, now
             self._changed(home)
             self._dirty = True
+
+    def _uncover(self, key: str, now: float) -> None:
+        """Let what still fails though its endpoint is up again be news, once it has been looked at again."""
+        for incident in self.incidents.values():
+            for one in [one for one in incident.facts.values() if one.covered_by == key]:
+                again_s = self._round_s.get(one.subject.partition("/")[0], 0.0)
+                incident.facts[one.key] = replace(one, seen=now + again_s)
+                self._changed(incident)
 
     # --- the clock ------------------------------------------------------------------------------------------------
 
@@ -246,6 +259,11 @@ class Rules:
             return bool(failed) and all(map(self._all_ordered, failed))
         return bool(fact.endpoint) and self._sight.ordered(fact.endpoint)
 
+    def _covered(self, fact: facts.Fact, receiver: model.Receiver) -> bool:
+        """Say whether a receiver hears of this anyway: of a dead endpoint it is no news that its checks fail."""
+        home = self._home(fact.covered_by) if fact.covered_by else None
+        return home is not None and self.wants(receiver, home.facts[fact.covered_by], home.group)
+
     def _all_ordered(self, pool: str) -> bool:
         members = self.world.members(pool)
         return bool(members) and all(map(self._sight.ordered, members))
@@ -256,7 +274,7 @@ class Rules:
         told = incident.told.get(receiver.name)
         if not wanted and (told is None or told.over):
             return []
-        loud = [one for one in wanted if not self.hushed(one, incident.group)]
+        loud = [one for one in wanted if not self.hushed(one, incident.group) and not self._covered(one, receiver)]
         if told is None or told.over:
             what = self._first(incident, receiver, loud, now)
         elif not wanted:

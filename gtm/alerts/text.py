@@ -14,6 +14,12 @@ from gtm.alerts import facts, topology, words
 
 LINES = 8  # of one sort; the rest is counted
 MOST_CHARACTERS = 500  # of one reason: an answer's whole page is no reason
+# What is said of what is wrong beside being down, and what they are when they are many.
+_BESIDE: tuple[tuple[facts.Aspect, str, str], ...] = (
+    ("source", "off the air: no node has it", "streams"),
+    ("held", "held back for coming and going", "endpoints"),
+    ("eased", "overloaded and eased", "endpoints"),
+)
 _PREFIX: dict[words.What, str] = {"update": "UPDATE, ", "reminder": "STILL ", "refresh": ""}
 
 
@@ -32,29 +38,41 @@ def lasted(duration_s: float) -> str:
 def headline(group: str, found: Sequence[facts.Fact], world: topology.Topology) -> str:
     """Return in one line what is wrong."""
     parts = []
-    down = list(dict.fromkeys(one.subject for one in found if one.kind == "endpoint"))
+    found = _telling(found)
+    news = [one for one in found if one.once]
+    plain = [one for one in found if not one.once and not one.aspect]
+    down = list(dict.fromkeys(one.subject for one in plain if one.kind == "endpoint"))
     kind, _, name = group.partition(":")
     if any(one.kind == "guard" for one in found):
         parts.append("this nameserver distrusts its own eyes: the verdicts from before are held")
     if kind == "endpoint" and name in down and len(down) > 1:
         parts.append(f"{name} is down, and {_count(len(down) - 1, 'endpoint')} behind it")
     elif len(down) == 1:
-        families = sorted(one.family for one in found if one.kind == "endpoint")
+        families = sorted(one.family for one in plain if one.kind == "endpoint")
         every = world.snapshot.endpoints.get(down[0])
         partly = every is not None and len(families) < len(every.families())
         parts.append(f"{down[0]} is down{' over ' + ', '.join(families) if partly else ''}")
     elif down:
         whole = f" of {len(world.at_site(name))}" if kind == "site" else ""
         parts.append(f"{len(down)}{whole} endpoints are down")
+    for aspect, said, many in _BESIDE:
+        of = [one.name.rstrip(".") or one.endpoint for one in found if one.aspect == aspect]
+        parts += _listed("", said, list(dict.fromkeys(of)), many)
     for word, after in (("pool", "failed"), ("check", "fails")):
-        parts += _listed(word, after, [one.subject for one in found if one.kind == word])
+        parts += _listed(word, after, [one.subject for one in plain if one.kind == word])
     for rung, said in (("last_resort", "at the last resort"), ("degraded", "degraded"), ("fallback", "on a fallback")):
-        parts += _listed("", said, [one.subject.rstrip(".") for one in found if one.state == rung], "names")
-    parts += [f"{one.kind} {one.subject}: {one.state}" for one in found if one.kind in {"config", "store"}]
-    if any(one.once for one in found):
-        parts += _listed("", "", [_news(one) for one in found if one.once], "events")
+        parts += _listed("", said, [one.subject.rstrip(".") for one in plain if one.state == rung], "names")
+    parts += [f"{one.kind} {one.subject}: {one.state}" for one in plain if one.kind in {"config", "store"}]
+    if news:
+        parts += _listed("", "", [_news(one) for one in news], "events")
     site = f"site {name}: " if kind == "site" else ""
     return site + "; ".join(parts)
+
+
+def _telling(found: Sequence[facts.Fact]) -> list[facts.Fact]:
+    """Return what is worth a word: that checks of a dead endpoint fail is none."""
+    keys = {one.key for one in found}
+    return [one for one in found if one.covered_by not in keys]
 
 
 def _count(number: int, word: str) -> str:
@@ -88,6 +106,7 @@ def body(  # noqa: PLR0917  # all that a message is made of
     if all(one.once for one in found):
         return "\n".join(f"{moment(one.since)}  {_news(one)} ({_cut(one.reason)})" for one in found[:LINES])
     since = min(one.since for one in found)
+    found = _telling(found)
     lines = [f"Since {moment(since)}, {lasted(now - since)} ago."]
     lines += ["", "Why:", *_reasons(found)]
     done = _done(found, world, sight)
@@ -100,8 +119,8 @@ def _reasons(found: Sequence[facts.Fact]) -> list[str]:
     by_reason: dict[tuple[str, str], list[str]] = {}
     for one in found:
         if one.kind == "endpoint":
-            by_reason.setdefault(("is down", _cut(one.reason)), []).append(one.subject)
-        elif one.kind != "name":
+            by_reason.setdefault((one.state if one.aspect else "is down", _cut(one.reason)), []).append(one.subject)
+        elif one.kind != "name" or one.aspect:
             who = one.subject if one.kind == "guard" else f"{one.kind} {one.subject}"
             by_reason.setdefault((one.state, _cut(one.reason)), []).append(who)
     rows = Counter({key: len(set(subjects)) for key, subjects in by_reason.items()})
@@ -120,7 +139,7 @@ def _reasons(found: Sequence[facts.Fact]) -> list[str]:
 def _done(found: Sequence[facts.Fact], world: topology.Topology, sight: words.Sight) -> list[str]:
     """Return where answers come from now."""
     lines = []
-    moved = [one for one in found if one.kind == "name"]
+    moved = [one for one in found if one.kind == "name" and not one.aspect]
     for one in moved[:LINES]:
         pools = sight.serving(one.subject)
         served = f"answered from {' and '.join(pools)} now" if pools else "answered by `when_all_down` now"

@@ -132,7 +132,7 @@ def groups(
     `settled` are groups that have been told already (by key of their facts); `known` are all facts.
     """
     found = dict(settled)
-    down = {fact.subject: fact.key for fact in known.values() if fact.kind == "endpoint"}
+    down = {fact.subject: fact.key for fact in known.values() if fact.kind == "endpoint" and not fact.aspect}
     guarded = any(fact.kind == "guard" for fact in known.values())
     causes = {root for one in down for root in world.roots(one) if root in down}
     for fact in sorted(loose, key=lambda one: _ORDER.get(one.kind, 9)):
@@ -153,7 +153,7 @@ def _group(  # noqa: PLR0917  # all that is known at this point
     known: Mapping[str, facts.Fact],
     world: Topology,
 ) -> str:
-    if fact.kind == "check" and fact.name:
+    if fact.kind == "check" and fact.name and not fact.aspect and fact.endpoint not in down:
         return f"name:{fact.name}"  # a stream that is gone on forty nodes is one stream
     if fact.kind in {"endpoint", "check"}:
         return _of_endpoint(fact.endpoint, causes, world)

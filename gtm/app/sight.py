@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gtm import model, seen
 from gtm.alerts import facts
@@ -17,13 +17,14 @@ STATES_S = 1.0
 
 
 class Sight:
-    """Implements `gtm.alerts.words.Sight` over a node that has begun."""
+    """Implements `gtm.alerts.words.Sight` over a node that has begun. `monotonic` is the brain's clock."""
 
-    def __init__(self, node: nodes.Node) -> None:
-        self._node = node
+    def __init__(self, node: nodes.Node, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._node, self._monotonic = node, monotonic
         self._laid: Mapping[str, orders.Ordered] = {}
         self._laid_of: tuple[tuple[seen.Override, ...], model.Snapshot] | None = None
         self._states: Mapping[model.CheckKey, seen.HealthState] = {}
+        self._eased: frozenset[model.CheckKey] = frozenset()
         self._states_at = float("-inf")
 
     def present(self) -> list[facts.Fact]:
@@ -45,6 +46,9 @@ class Sight:
             for name in mind.owners[index][:NAMES_OF_A_POLICY] if rung != "first" else ():
                 why = next((one.why for one in mind.of_policy(index) if one.rung == rung), "")
                 found.append(facts.wrong("name", name, rung, since=wall, reason=why))
+        for name in mind.health.dead_sources:
+            why = "dead on all nodes that carry it"
+            found.append(facts.wrong("name", name, "source down", since=wall, reason=why))
         if mind.health.guard_tripped:
             why = "the verdicts from before the fall are held"
             found.append(facts.wrong("guard", node.snapshot.node, "tripped", since=wall, reason=why))
@@ -55,6 +59,8 @@ class Sight:
     def still(self, fact: facts.Fact) -> bool:
         """Say whether something that was wrong is wrong still."""
         mind = self._node.brain
+        if fact.aspect:
+            return fact.subject in mind.health.dead_sources if fact.aspect == "source" else self._beside(fact)
         if fact.kind == "endpoint":
             endpoint = mind.snapshot.endpoints.get(fact.subject)
             family = next((one for one in endpoint.families() if one == fact.family), None) if endpoint else None
@@ -72,20 +78,36 @@ class Sight:
             return not self._node.config_accepted
         return fact.kind == "store" and not self._node.book.works
 
-    def _check(self, subject: str) -> model.Status | None:
-        now = time.monotonic()
+    def _swept(self) -> Mapping[model.CheckKey, seen.HealthState]:
+        now = self._monotonic()
         if now >= self._states_at + STATES_S:
-            self._states, self._states_at = self._node.brain.health.states(), now
+            health = self._node.brain.health
+            self._states, self._eased, self._states_at = health.states(), health.eased(), now
+        return self._states
+
+    def _check(self, subject: str) -> model.Status | None:
+        states = self._swept()
         profile, endpoint, family, name = (*subject.split("/", 3), "", "", "", "")[:4]
         state = next(
             (
-                self._states[key]
+                states[key]
                 for one in ("ipv4", "ipv6", "cname")
-                if one == family and (key := model.CheckKey(profile, endpoint, one, name)) in self._states
+                if one == family and (key := model.CheckKey(profile, endpoint, one, name)) in states
             ),
             None,
         )
         return state.status if state else None
+
+    def _beside(self, fact: facts.Fact) -> bool:
+        """Say whether an endpoint, or what one check of it looks at, is eased or held back still."""
+        states, now = self._swept(), self._monotonic()
+        if fact.kind == "check":
+            about = [key for key in states if str(key) == fact.subject]
+        else:
+            about = [key for key in states if (key.endpoint, key.family) == (fact.subject, fact.family)]
+        if fact.aspect == "eased":
+            return any(key in self._eased for key in about)
+        return any(states[key].held_until_s > now for key in about)
 
     def ordered(self, endpoint: str) -> bool:
         """Say whether an operator holds this endpoint out, up or down."""

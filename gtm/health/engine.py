@@ -173,7 +173,7 @@ class Health:
         self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)
         happened: list[news.Transition] = []
         back = before.status == "down" and watch.state.status == "up"
-        if back and not self._guard.tripped and not self._sources.excuses(key):
+        if back and not watch.profile.observe and not self._guard.tripped and not self._sources.excuses(key):
             happened += self._returned(key, watch, now)
         if watch.measured != measured:
             happened += self._moved(key, measured, now)
@@ -187,7 +187,7 @@ class Health:
             happened.append(news.doubt(watch, self._standings.dependants(key.endpoint)))
         if before.stale != watch.state.stale:
             happened.append(news.stale(watch))
-        if watch.load.factor != eased.factor:
+        if watch.load.factor != eased.factor and not watch.profile.observe:
             happened.append(news.eased(watch, eased))
         happened += self._given_back(watch, result, now)
         if self._warm_up.heard(key):
@@ -226,6 +226,10 @@ class Health:
     def dead_sources(self) -> frozenset[str]:
         """The steered names whose stream is dead on every node that carries it (A12)."""
         return self._sources.names()
+
+    def eased(self) -> frozenset[model.CheckKey]:
+        """Return the checks whose endpoints have less than their weight because of their load."""
+        return frozenset(key for key, watch in self._watches.items() if watch.load.level)
 
     def in_force(self, now: float) -> tuple[seen.Override, ...]:
         """Return the orders that have neither run out nor been released."""
@@ -352,7 +356,8 @@ class Health:
         hold = units.show_seconds(watch.state.held_until_s - now)
         why = f"{len(watch.state.returns)} returns within {units.show_seconds(settings.window_s)}: held back for {hold}"
         touched = frozenset({key.endpoint})
-        return [news.Transition("flap", key.endpoint, key.family, "flapping", "held", why, touched, name=key.name)]
+        subject = str(key) if key.name else key.endpoint
+        return [news.Transition("flap", subject, key.family, "flapping", "held", why, touched, name=key.name)]
 
     def _silent(self, key: model.CheckKey, now: float) -> list[news.Transition]:
         """Take note that a check's news is too old; `on_stale` decides (A7)."""

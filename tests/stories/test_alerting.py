@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import types
-from dataclasses import replace
 from typing import Any, cast
 
 from gtm import model, seen
-from gtm.alerts import facts, rules, words
-from gtm.app import sight
-from tests.stories.world import World
+from gtm.alerts import facts
+from tests.stories.watched import Watched
 
 EDGES = 40
 CONFIG = f"""
@@ -37,41 +33,14 @@ FRA = [f"fra-{n}" for n in range(1, EDGES + 1)]
 EVERYTHING = model.Receiver("ops", "exec", ("endpoint", "check", "pool", "name", "guard"))
 
 
-class Watched:
-    """A world with alerting over it, driven second by second."""
-
-    def __init__(self, *receivers: model.Receiver) -> None:
-        self.world = World(CONFIG)
-        self.node: Any = types.SimpleNamespace(
-            brain=self.world.brain, book=types.SimpleNamespace(works=True), path="gtm.yaml",
-            config_accepted=True, config_trouble="",
-            in_force=lambda: self.world.brain.health.in_force(self.world.now),
-        )  # fmt: skip
-        self.node.snapshot = replace(self.world.brain.snapshot, alerts=receivers or (EVERYTHING,))
-        self._ids = map(str, itertools.count(1))
-        self.sight = sight.Sight(cast(Any, self.node))
-        self.rules = self.begun()
-        self._heard = 0
-        self.run(20)
-
-    def begun(self) -> rules.Rules:
-        made = rules.Rules(lambda: next(self._ids))
-        made.configure(self.node.snapshot, self.sight, {})
-        return made
-
-    def run(self, for_s: int) -> list[words.Message]:
-        said = []
-        for _ in range(for_s):
-            self.world.run(1)
-            for event in self.world.log[self._heard :]:
-                self.rules.hear(event, self.world.now)
-            self._heard = len(self.world.log)
-            said += [message for _, message in self.rules.wake(self.world.now)]
-        return said
+def watched() -> Watched:
+    made = Watched(CONFIG, [EVERYTHING])
+    made.run(20)
+    return made
 
 
 def test_a_site_of_forty_endpoints_falls_and_rises_and_that_is_two_messages() -> None:
-    it = Watched()
+    it = watched()
     it.world.sick |= dict.fromkeys(FRA, "connection refused")
     (said,) = it.run(120)
     assert (said.what, said.group) == ("firing", "site:fra")
@@ -87,7 +56,7 @@ def test_a_site_of_forty_endpoints_falls_and_rises_and_that_is_two_messages() ->
 
 
 def test_a_router_takes_what_is_behind_it_along_in_one_message() -> None:
-    it = Watched()
+    it = watched()
     it.world.sick["router"] = "time-out"
     (said,) = it.run(60)
     assert said.group == "endpoint:router"
@@ -95,19 +64,19 @@ def test_a_router_takes_what_is_behind_it_along_in_one_message() -> None:
 
 
 def test_a_check_that_only_observes_is_told_and_its_end_too() -> None:
-    it = Watched()
+    it = watched()
     for _ in range(2):
         it.world.sick["nyc-2"] = "no banner"
         assert [one.what for one in it.run(60)] == ["firing"]
         it.world.sick.clear()
         it.run(60)
-        it.rules.review(it.world.now)
+        it.rules.review(it.now)
         assert it.sight.present() == []
         it.run(60)
 
 
 def test_drained_endpoints_may_fall_unheard_and_are_heard_of_when_they_are_released() -> None:
-    it = Watched()
+    it = watched()
     it.world.order(seen.Override("o", "site:fra", "drain"))
     it.run(10)
     it.world.sick |= dict.fromkeys(FRA, "connection refused")
@@ -117,7 +86,7 @@ def test_drained_endpoints_may_fall_unheard_and_are_heard_of_when_they_are_relea
 
 
 def test_a_look_at_the_node_finds_all_that_its_events_said_and_nothing_else() -> None:
-    it = Watched()
+    it = watched()
     it.world.sick |= {**dict.fromkeys(FRA, "connection refused"), "nyc-1": "time-out"}
     it.run(60)
     heard = {one.key: one for incident in it.rules.incidents.values() for one in incident.facts.values()}
@@ -130,7 +99,7 @@ def test_a_look_at_the_node_finds_all_that_its_events_said_and_nothing_else() ->
         )  # fmt: skip
         assert it.sight.still(fact)
     again = it.begun()
-    again.review(it.world.now, whole=True)
+    again.review(it.now, whole=True)
     it.rules = again
     assert sorted(one.group for one in it.run(30)) == ["site:fra", "site:nyc"]
     it.world.sick.clear()
@@ -139,7 +108,7 @@ def test_a_look_at_the_node_finds_all_that_its_events_said_and_nothing_else() ->
 
 
 def test_what_is_not_there_any_more_is_wrong_no_more() -> None:
-    it = Watched()
+    it = watched()
     for kind, subject, state in (
         ("endpoint", "gone", "down"),
         ("pool", "gone", "failed"),
@@ -150,3 +119,88 @@ def test_what_is_not_there_any_more_is_wrong_no_more() -> None:
     assert not it.sight.still(facts.Fact("check", "edge/gone/ipv4", "", "down", 0, "", "warning"))
     assert not it.sight.still(facts.Fact("guard", "ns1", "", "tripped", 0, "", "critical"))
     assert (it.sight.serving("gone."), it.sight.pool("gone")) == ((), "no longer configured")
+
+
+CHANNELS = """
+node: ns1
+checks:
+  edge: {kind: tcp, port: 443, every: 2s, timeout: 1s}
+  channel: {kind: http, path: "/{label}", every: 2s, timeout: 1s}
+  look: {kind: tcp, port: 80, every: 2s, timeout: 1s, observe: true}
+flap: {returns: 2, window: 10m, hold: 5m}
+endpoints:
+  a: {address: 192.0.2.1, check: [edge, channel, look]}
+  b: {address: 192.0.2.2, check: [edge, channel]}
+pools: {main: {members: [a, b]}}
+zones: {example.com: {nameservers: {ns1: [203.0.113.53]}, steer: {news: main, sport: main}}}
+"""
+
+
+def channels(*on: str) -> Watched:
+    made = Watched(CHANNELS, [model.Receiver("ops", "exec", on or EVERYTHING.on)])
+    made.run(20)
+    return made
+
+
+def test_that_the_channels_of_a_dead_endpoint_fail_is_no_message_of_its_own() -> None:
+    it = channels()
+    it.world.sick["a"] = "time-out"
+    assert [one.title for one in it.run(400)] == ["[ns1] WARNING: a is down"]
+    it.world.sick.clear()
+    assert [one.what for one in it.run(60)] == ["resolved"]
+
+
+def test_who_asked_for_checks_alone_hears_of_those_of_a_dead_endpoint() -> None:
+    it = channels("check")
+    it.world.sick["a"] = "time-out"
+    assert [one.title for one in it.run(60)] == ["[ns1] WARNING: a is down"]  # the reason is told along
+
+
+def test_what_still_fails_when_its_endpoint_is_back_is_told_when_it_was_looked_at_again() -> None:
+    it = channels()
+    it.world.sick["a"] = "time-out"
+    it.run(400)
+    del it.world.sick["a"]
+    it.world.dead["a", "news.example.com."] = "status 404"
+    (said,) = it.run(60)
+    assert said.title.endswith("UPDATE, WARNING: check channel/a/ipv4/news.example.com. fails")
+    it.world.dead.clear()
+    assert [one.what for one in it.run(60)] == ["resolved"]
+
+
+def test_A12_a_stream_that_no_node_has_is_an_error_until_one_has_it_again() -> None:
+    it = channels("name")
+    it.world.dead |= {(one, "news.example.com."): "playlist.age (9s)" for one in "ab"}
+    (said,) = it.run(60)
+    assert said.severity == "error"
+    assert "news.example.com off the air: no node has it" in said.title
+    assert "name news.example.com.: source down" in said.text
+    assert "name/news.example.com.//source" in {one.key for one in it.sight.present()}
+    it.world.dead.clear()
+    assert [one.what for one in it.run(60)] == ["resolved"]
+
+
+def test_A10_an_endpoint_that_is_held_back_is_wrong_until_the_hold_is_over() -> None:
+    it = channels("endpoint")
+    for _ in range(2):
+        it.world.sick["a"] = "reset"
+        it.run(20)
+        it.world.sick.clear()
+        it.run(10)
+    it.run(60)
+    every = [fact for one in it.rules.incidents.values() for fact in one.facts.values()]
+    (found,) = [fact for fact in every if fact.kind == "endpoint"]
+    assert (found.aspect, found.state) == ("held", "held")
+    assert all(map(it.sight.still, every))
+    said = it.run(600)
+    assert said[-1].what == "resolved"
+    assert not it.sight.still(found)
+
+
+def test_an_overloaded_endpoint_is_one_message_and_its_end_another() -> None:
+    it = channels()
+    it.world.busy["a"] = "503 with Retry-After"
+    (said,) = it.run(120)
+    assert said.title == "[ns1] WARNING: a overloaded and eased"
+    it.world.busy.clear()
+    assert [one.what for one in it.run(300)] == ["resolved"]

@@ -16,7 +16,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 
-from gtm import brain, events, model, probes, seen
+from gtm import brain, events, model, notify, probes, seen
 from gtm.config import load
 from gtm.steer import geo
 from gtm.wire import pack, records, respond, unpack
@@ -24,12 +24,23 @@ from gtm.wire import pack, records, respond, unpack
 WALL_S = 1_700_000_000.0
 
 
+def read(text: str) -> load.Loaded:
+    """Read a configuration, the way a node does."""
+    kinds = {name: prober.kind for name, prober in probes.KINDS.items()}
+    senders = {name: sender.kind for name, sender in notify.SENDERS.items()}
+    return load.load(
+        "gtm.yaml", {"gtm.yaml": text}, kinds=kinds, senders=senders, records=records.Reader(), node="ns1",
+        store="memory:",
+    )  # fmt: skip
+
+
 class World:
     """One node and its endpoints.
 
     `sick[endpoint]`, or of (endpoint, name) or (endpoint, family), is why a probe fails; `blind` are endpoints whose
-    probes cannot run. `dead[(endpoint, name)]` is why a stream is not there on a node that answers; `busy[endpoint]` is
-    how an endpoint says that it has too much to do.
+    probes cannot run. `dead[(endpoint, name)]` is why a stream is not there on a node that answers; `busy[endpoint]`,
+    or of (endpoint, profile), is how an endpoint says that it has too much to do. `measured[profile]`, or of
+    (endpoint, profile), is what a probe sees there.
     """
 
     def __init__(
@@ -41,12 +52,14 @@ class World:
         remembered: brain.Remembered | None = None,
         orders: tuple[seen.Override, ...] = (),
         took_s: float = 0.01,
+        wall_s: float = WALL_S,
     ) -> None:
         self.now, self.took_s = 1000.0, took_s
         self.sick: dict[object, str] = {}
         self.blind: set[str] = set()
         self.dead: dict[tuple[str, str], str] = {}
-        self.busy: dict[str, str] = {}
+        self.busy: dict[object, str] = {}
+        self.measured: dict[object, dict[str, model.Value]] = {}
         self.log: list[events.Event] = []
         self.kept: dict[model.CheckKey, tuple[model.Status, float, str]] = {}  # as a store would hold it
         self.probed: list[tuple[float, str]] = []
@@ -54,7 +67,7 @@ class World:
         self._tick = itertools.count()
         self._dice = itertools.cycle((0.1, 0.5, 0.9, 0.3, 0.7))
         self.brain = brain.Brain("ns1", dice=lambda: next(self._dice), remembered=remembered)
-        self.brain.wall_offset_s = WALL_S - 1000.0
+        self.brain.wall_offset_s = wall_s - 1000.0
         self.responder: respond.Responder | None = None
         if orders:
             self.order(*orders)
@@ -68,10 +81,7 @@ class World:
         geography: Iterable[tuple[int, int, int, dict[str, object]]] | None = None,
     ) -> None:
         """Load a configuration, the way a node does."""
-        kinds = {name: prober.kind for name, prober in probes.KINDS.items()}
-        loaded = load.load(
-            "gtm.yaml", {"gtm.yaml": text}, kinds=kinds, records=records.Reader(), node="ns1", store="memory:"
-        )
+        loaded = read(text)
         assert loaded.snapshot is not None, loaded.problems
         if geography is not None:
             networks = geo.networks([geography], geo.interest(loaded.snapshot))
@@ -127,8 +137,10 @@ class World:
                 return seen.ProbeResult(key, "ns1", at, False, self.sick[who])
         if (key.endpoint, key.name) in self.dead:
             return seen.ProbeResult(key, "ns1", at, False, self.dead[key.endpoint, key.name], reached=True)
-        busy = self.busy.get(key.endpoint, "")
-        return seen.ProbeResult(key, "ns1", at, True, "", 1.0, {"status": 200}, overloaded=busy, reached=True)
+        busy = self.busy.get((key.endpoint, key.profile), "") or self.busy.get(key.endpoint, "")
+        measures = {"status": 200, **self.measured.get(key.profile, {})}
+        measures |= self.measured.get((key.endpoint, key.profile), {})
+        return seen.ProbeResult(key, "ns1", at, True, "", 1.0, measures, overloaded=busy, reached=True)
 
     def message(
         self, name: str, rtype: str = "A", *, subnet: str = "", client: str = "192.0.2.53", transport: str = "udp"
