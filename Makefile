@@ -19,7 +19,7 @@ demo: .venv/run
 	@$(BIN)/gtm demo $(ARGS)
 
 test: .venv/dev
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 $(ARGS)
 
 check: .venv/dev
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
