@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gtm import model
-from gtm.probes import cmsd, dates, dial, fetch, mpd, mpd_reader, pages, prober, segment, utc_timing
+from gtm.probes import dates, dial, fetch, mpd, mpd_reader, pages, prober, segment, utc_timing
 
 KIND = model.Kind(
     name="dash",
@@ -53,13 +53,7 @@ KIND = model.Kind(
         model.Measure(
             "clock.skew", "s", "how far the server's clock (UTCTiming, else Date) and this machine's are apart"
         ),
-        *cmsd.MEASURES,
-        dial.TIME_DNS,
-        dial.TIME_CONNECT,
-        dial.TIME_TLS,
-        fetch.TIME_FIRST_BYTE,
-        prober.TIME_TOTAL,
-        dial.DAYS_LEFT,
+        *fetch.MEASURES,
     ),
     expect=("status == 200", "manifest.age < manifest.patience"),
     warn=(

@@ -23,6 +23,10 @@ from gtm import model
 from gtm.probes import cmsd, dial, prober
 
 TIME_FIRST_BYTE = model.Measure("time.first_byte", "s", "from the request to the head of the answer")
+# What every kind that asks over HTTP measures beside what it came for.
+MEASURES = (
+    *cmsd.MEASURES, dial.TIME_DNS, dial.TIME_CONNECT, dial.TIME_TLS, TIME_FIRST_BYTE, prober.TIME_TOTAL, dial.DAYS_LEFT,
+)  # fmt: skip
 STATUS = model.Measure("status", "", "HTTP status; a redirect is judged as what it is, not followed")
 HEADER = model.Measure("header.*", "text", "a header of the answer, as in `header.Cache-Control`")
 

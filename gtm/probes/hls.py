@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gtm import model
-from gtm.probes import blocking, cmsd, dial, fetch, ladder, live, pages, playlist, prober, renditions, segment
+from gtm.probes import blocking, dial, fetch, ladder, live, pages, playlist, prober, renditions, segment
 
 KIND = model.Kind(
     name="hls",
@@ -62,13 +62,7 @@ KIND = model.Kind(
         *segment.MEASURES,
         model.Measure("key.status", "", "HTTP status of the newest segment's key"),
         model.Measure("clock.skew", "s", "how far the server's clock (Date) and this machine's are apart"),
-        *cmsd.MEASURES,
-        dial.TIME_DNS,
-        dial.TIME_CONNECT,
-        dial.TIME_TLS,
-        fetch.TIME_FIRST_BYTE,
-        prober.TIME_TOTAL,
-        dial.DAYS_LEFT,
+        *fetch.MEASURES,
     ),
     # A player's buffer is about three target durations: later than that, viewers have noticed by themselves.
     expect=("status == 200", "playlist.age < playlist.patience"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from gtm import model
-from gtm.probes import cmsd, dial, fetch, prober
+from gtm.probes import dial, fetch, prober
 
 KIND = model.Kind(
     name="http",
@@ -29,13 +29,7 @@ KIND = model.Kind(
         model.Measure(
             "json.*", "text", "a value in a JSON body by its dotted path, as in `json.load.cpu`, `json.nodes.0.ok`"
         ),
-        *cmsd.MEASURES,
-        dial.TIME_DNS,
-        dial.TIME_CONNECT,
-        dial.TIME_TLS,
-        fetch.TIME_FIRST_BYTE,
-        prober.TIME_TOTAL,
-        dial.DAYS_LEFT,
+        *fetch.MEASURES,
     ),
     expect=("status in 200..299",),
     warn=("cmsd.mqcs >= 50",),

@@ -7,7 +7,7 @@ lives on `publishers`.
 from __future__ import annotations
 
 from gtm import model
-from gtm.probes import cmsd, dial, fetch, prober, stat_xml
+from gtm.probes import dial, fetch, prober, stat_xml
 
 KIND = model.Kind(
     name="rtmp_stat",
@@ -29,13 +29,7 @@ KIND = model.Kind(
         model.Measure("stream.present", "", "whether there is a publisher"),
         model.Measure("rate", "bytes", "bytes that publishers sent in a second, since the last look; not at the first"),
         model.Measure("uptime", "s", "how long nginx has been running"),
-        dial.TIME_DNS,
-        dial.TIME_CONNECT,
-        dial.TIME_TLS,
-        fetch.TIME_FIRST_BYTE,
-        prober.TIME_TOTAL,
-        dial.DAYS_LEFT,
-        *cmsd.MEASURES,
+        *fetch.MEASURES,
     ),
     expect=("status == 200",),
     port=80,

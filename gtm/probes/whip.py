@@ -11,7 +11,7 @@ import asyncio
 import yarl
 
 from gtm import model
-from gtm.probes import cmsd, dial, fetch, prober, sdp
+from gtm.probes import dial, fetch, prober, sdp
 
 OPTIONS = (
     dial.HOST,
@@ -30,12 +30,7 @@ MEASURES = (
     model.Measure("answer.media", "", "streams that the answer accepts; with `session`"),
     model.Measure("ended", "", "whether the session was deleted; with `session`"),
     model.Measure("redirect", "text", "where the server sends its clients"),
-    dial.TIME_CONNECT,
-    dial.TIME_TLS,
-    fetch.TIME_FIRST_BYTE,
-    prober.TIME_TOTAL,
-    dial.DAYS_LEFT,
-    *cmsd.MEASURES,
+    *fetch.MEASURES,
 )
 # Servers differ in what they say to OPTIONS. A 401 or 405 lives, a 307 sends its clients on (RFC 9725 section 4.5),
 # and 503 has too much to do, which is another matter than being down.
