@@ -16,7 +16,7 @@ from gtm import table as tables
 from gtm.health import engine, news
 from gtm.health import verdict as verdicts
 from gtm.steer import audience, services, tiers, users
-from gtm.wire import bindings
+from gtm.wire import bindings, overlay
 from gtm.wire import compile as compiler
 
 # A storm of results is one swap: rings are made this long after the first change (house section 7b).
@@ -52,6 +52,7 @@ class Brain:
         self.partition: audience.Partition
         self._table: tables.AnswerTable
         self._users = users.Users({}, {}, ())
+        self.overlay = overlay.Overlay()
         self._prepared: _Prepared | None = None
         self._configured = False
         self._decisions: list[seen.Decision] = []
@@ -94,6 +95,8 @@ class Brain:
                 self._ordered(change, now)
             case events.WatchBroke(checks):
                 self.health.hasten(checks, now)
+            case events.ChallengesCame(challenges):
+                self._challenged(challenges)
 
     def effects(self) -> list[events.Effect]:
         """Return what is to be done, and forget it."""
@@ -261,7 +264,7 @@ class Brain:
             places=self.partition.places,
             place_names=self.partition.place_names,
             shared_key=STICKY_KEY,
-            grown=grown,
+            grown=grown._replace(names=self.overlay.over(grown)),
             service_rings=self._first_service,
         )
         self._effects.append(events.SwapTable(self._table))
@@ -299,6 +302,13 @@ class Brain:
                 self._emit("order", gone.target, gone.order, "", f"released{by}")
         affected = self.health.orders(orders, now, self.wall_offset_s, change.released)
         self._touch(affected, "", now)
+
+    def _challenged(self, challenges: Sequence[seen.Challenge]) -> None:
+        """Change the entries of single names, in the table that is handed out already; one that grows has them, too."""
+        changed = self.overlay.want(challenges)
+        if changed:
+            self.revision += 1
+            self._effects.append(events.SwapRings(self.revision, {}, entries=changed))
 
     def _heard(self, happened: Iterable[news.Transition], now: float) -> None:
         for change in happened:
@@ -373,7 +383,8 @@ class Brain:
 
     def current_table(self) -> tables.AnswerTable:
         """Return the whole table as it is now, with all the rings that have been swapped since it was made."""
-        return replace(self.table, revision=self.revision, rings=tuple(self._rings))
+        whole = self.table
+        return replace(whole, revision=self.revision, rings=tuple(self._rings), names=self.overlay.names())
 
     def _write_down(self, now: float) -> None:
         """Have all health remembered when it is time to, else what has changed since the last time."""

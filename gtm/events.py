@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gtm import model, seen, table
@@ -68,7 +68,14 @@ class WatchBroke:
     checks: tuple[model.CheckKey, ...]
 
 
-Change = ConfigCame | ProbeCame | StoreChanged | WatchBroke
+@dataclass(frozen=True, slots=True)
+class ChallengesCame:
+    """The ACME challenges that are to be answered now, all of them."""
+
+    challenges: tuple[seen.Challenge, ...]
+
+
+Change = ConfigCame | ProbeCame | StoreChanged | WatchBroke | ChallengesCame
 
 
 # --- effects: what the brain wants done ---------------------------------------------------------------------------
@@ -90,7 +97,8 @@ class SwapTable:
 
 @dataclass(frozen=True, slots=True)
 class SwapRings:
-    """Give every worker these rings, by index into the table's `rings` (after a change of health or order).
+    """Give every worker these rings, by index into the table's `rings` (after a change of health or order), and these
+    `entries` of single names (after a change of challenges).
 
     `first_bad_s` is when the fall that caused this was first seen (monotonic; 0: no fall), for `gtm_failover_seconds`.
     """
@@ -98,6 +106,7 @@ class SwapRings:
     revision: int
     rings: Mapping[int, table.Ring]
     first_bad_s: float = 0.0
+    entries: table.Changed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -408,7 +408,7 @@ class Token:
     """An API token's name and where its secret is: an environment variable or a file, never the secret itself."""
 
     name: str
-    role: Literal["operator", "viewer", "pusher"]
+    role: Literal["operator", "viewer", "pusher", "acme"]
     secret_env: str = ""
     secret_file: str = ""
     secret: str = ""  # only when written in the open, which is warned about; never shown

@@ -87,6 +87,19 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class Challenge:
+    """A text that proves a domain to a certificate authority (RFC 8555 section 8.4). `name` is absolute, in lower case;
+    `at` and `until` are wall clock seconds.
+    """
+
+    name: str
+    value: str
+    by: str = ""
+    at: float = 0.0
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The only thing that steering sees of a member, for one pool, family and (where checked per name) one name.
 

@@ -113,6 +113,10 @@ class Entry:
     cut: Fixed | None = None
 
 
+# What has become of single names since a table was made, by owner; None: the name does not exist any more.
+Changed = Mapping[bytes, Entry | None]
+
+
 @dataclass(frozen=True, slots=True)
 class ZoneEntry:
     """A served zone: its apex as a key, and its two negative answers (SOA in authority: RFC 2308)."""

@@ -238,6 +238,18 @@ class Caretaker:
         """Refuse: nothing would come of it."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)
 
+    def challenges(self) -> Sequence[Mapping[str, Any]]:
+        """Nothing is known of challenges: the table holds what is answered."""
+        return ()
+
+    async def put_challenge(self, name: str, value: str, for_s: float, by: str) -> Mapping[str, Any]:
+        """Refuse: nothing would come of it."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
+    async def drop_challenge(self, name: str, value: str, by: str) -> int:
+        """Refuse: nothing would come of it."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
     def dns(self, packet: bytes, family: int, address: int) -> tuple[bytes, int] | None:
         """Refuse: the workers answer, this process takes care."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)

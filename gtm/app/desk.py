@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from gtm import __version__, app, errors, events, model, seen, view
-from gtm.app import collector, gauges, herald, ordering, reading, secrets, taking
+from gtm import __version__, app, errors, events, model, names, seen, view
+from gtm.app import challenges, collector, gauges, herald, ordering, reading, secrets, taking
 from gtm.app import node as nodes
 from gtm.config import plan, show
 from gtm.probes import push
@@ -172,6 +172,26 @@ class Desk:
     async def unsilence(self, which: str, by: str) -> bool:
         """End a silence."""
         return await self.herald.unsilence(which, by)
+
+    # --- ACME challenges -------------------------------------------------------------------------------------------
+
+    def challenges(self) -> Sequence[Mapping[str, Any]]:
+        """Return the ACME challenges that are held, each with the reason why it is not answered, if it is not."""
+        why_not = self.node.brain.overlay.why_not
+        return [challenges.shown(one, why_not(names.key(one.name))) for one in self.node.challenges.all()]
+
+    async def put_challenge(self, name: str, value: str, for_s: float, by: str) -> Mapping[str, Any]:
+        """Hold a challenge and wait until it is answered."""
+        made = await self.node.challenges.put(name, value, for_s, by)
+        if not await self.node.settled(ordering.CONFIRM_S):
+            raise desk.Refused("unavailable", "it is kept, but not every worker answers it yet", "look with dig")
+        return challenges.shown(made, "")
+
+    async def drop_challenge(self, name: str, value: str, by: str) -> int:
+        """Let go of challenges."""
+        gone = await self.node.challenges.drop(name, value, by)
+        await self.node.settled(ordering.CONFIRM_S)
+        return len(gone)
 
     # --- changing --------------------------------------------------------------------------------------------------
 

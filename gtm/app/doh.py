@@ -11,6 +11,7 @@ from gtm import table
 from gtm.serve import counters
 from gtm.wire import freshness, respond
 
+_Rings = tuple[int, Mapping[int, table.Ring], table.Changed]
 _COUNTS_S = 1.0  # between two tellings of what was counted: one goes through all rings
 
 
@@ -23,7 +24,7 @@ class Answerer:
         self._responder: respond.Responder | None = None
         self._making: asyncio.Task[None] | None = None
         self._wanted: table.AnswerTable | None = None
-        self._later: list[tuple[int, Mapping[int, table.Ring]]] = []  # rings that came while a table was made ready
+        self._later: list[_Rings] = []  # what came while a table was made ready
 
     def use(self, whole: table.AnswerTable) -> None:
         """Answer from `whole` as soon as it is made ready, which is done beside the loop."""
@@ -37,18 +38,18 @@ class Answerer:
                 made = await asyncio.to_thread(respond.Responder, whole, seed=random.getrandbits(56))  # spreads clients
                 if self._wanted is whole:
                     self._wanted = None
-                    for revision, rings in self._later:
-                        made.update(revision, rings)
+                    for revision, rings, entries in self._later:
+                        made.update(revision, rings, entries)
                     self._responder, self._later = made, []
         finally:
             self._making = None
 
-    def rings(self, revision: int, rings: Mapping[int, table.Ring]) -> None:
-        """Put rings in place."""
+    def rings(self, revision: int, rings: Mapping[int, table.Ring], entries: table.Changed) -> None:
+        """Put rings and single entries in place."""
         if self._wanted is not None:
-            self._later.append((revision, rings))
+            self._later.append((revision, rings, entries))
         elif self._responder is not None:
-            self._responder.update(revision, rings)
+            self._responder.update(revision, rings, entries)
 
     @property
     def is_ready(self) -> bool:

@@ -92,15 +92,20 @@ class Last:
         """Return the table with its rings. Raises `TableError` when it is not of this version. Slow when big."""
         whole: table.AnswerTable | None = None
         rings: dict[int, table.Ring] = {}
+        changed: dict[bytes, table.Entry | None] = {}
         revision = 0
         for kind, revision, body in journal.records(self.kept):  # noqa: B007 - the last one counts
             if kind == journal.TABLE:
-                whole, rings = unpack.whole(body), {}
+                whole, rings, changed = unpack.whole(body), {}, {}
             else:
-                rings.update(unpack.rings(body)[1])
+                _, newer, entries = unpack.rings(body)
+                rings.update(newer)
+                changed.update(entries)
         if whole is None:
             raise errors.TableError("there is no table in it")
-        return replace(whole, revision=revision, rings=tuple(rings.get(at, one) for at, one in enumerate(whole.rings)))
+        newest = tuple(rings.get(at, one) for at, one in enumerate(whole.rings))
+        names = {owner: one for owner, one in {**whole.names, **changed}.items() if one is not None}
+        return replace(whole, revision=revision, rings=newest, names=names)
 
 
 def folder(store: str) -> Path | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from gtm import __version__ as version
 from gtm import brain, events, model, probes, seen, table, view
-from gtm.app import book, doh, geography, judge, last, lingering, measuring, meter, secrets, taking
+from gtm.app import book, challenges, doh, geography, judge, last, lingering, measuring, meter, secrets, taking
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -75,6 +75,7 @@ class Node:
         )  # fmt: skip
         self.brain: brain.Brain
         self.failovers = meter.Meter()
+        self.challenges = challenges.Challenges(self.store, self.feed, self.happened, self._no_challenge)
         self.lingering = lingering.Lingering()
         self.inherited = False  # another process's table may be in resolvers
         self.on_swapped: Callable[[], None] = lambda: None
@@ -139,6 +140,7 @@ class Node:
         # The orders first: no table may go out that does not know of a drained node (semantics B5).
         self.brain.orders = orders  # they were news when they were given
         self.feed(events.StoreChanged(orders))
+        await self.challenges.recall()
         taking.whole_or_end(lambda: self.feed(events.ConfigCame(self.snapshot, networks)))
 
     def _keeping(self, trouble: str) -> None:
@@ -150,6 +152,7 @@ class Node:
         for timer in (self._timer, self._holder, self._status):
             if timer is not None:
                 timer.cancel()
+        self.challenges.close()
         await self.runner.close()
         if self._keeper is not None:
             await self._keeper.close()
@@ -199,6 +202,7 @@ class Node:
             for order in self.in_force():
                 await self.store.put_order(order)
         await self.orders_changed()
+        await self.challenges.returned(begun_anew)
 
     async def take(self, snapshot: model.Snapshot, atlas: geography.Atlas, networks: seen.Networks) -> None:
         """Put an accepted configuration in force. The workers have it when the brain has decided it (`settled`)."""
@@ -207,6 +211,9 @@ class Node:
         taking.whole_or_end(lambda: self.feed(events.ConfigCame(snapshot, networks)))
         await self.measuring.take(snapshot, self.brain, atlas)
         self._say_troubles()
+
+    def _no_challenge(self, owner: bytes) -> str:
+        return self.brain.overlay.why_not(owner)
 
     def _say_troubles(self) -> None:
         for trouble in self.atlas.troubles:
@@ -244,8 +251,8 @@ class Node:
                     self.runner.run(check, late_s)
                 case events.SwapTable():
                     self._publish_table()
-                case events.SwapRings(revision, rings, first_bad_s):
-                    self._publish_rings(revision, rings, first_bad_s)
+                case events.SwapRings():
+                    self._publish_rings(effect)
                 case events.Emit(event):
                     self._emit(event)
                 case events.Remember(states) if self.in_charge.is_set():
@@ -273,17 +280,18 @@ class Node:
     def _whole(self) -> table.AnswerTable:
         return self.brain.current_table()
 
-    def _publish_rings(self, revision: int, rings: Mapping[int, table.Ring], first_bad_s: float) -> None:
+    def _publish_rings(self, swap: events.SwapRings) -> None:
+        revision, rings, entries = swap.revision, swap.rings, swap.entries
         if self._published == 0:
             self._publish_table()  # held back until now; the whole table has these rings
             return
         self._published = revision
-        if first_bad_s:
-            self._falls.append((revision, first_bad_s))
+        if swap.first_bad_s:
+            self._falls.append((revision, swap.first_bad_s))
         self.lingering.swapped(revision, rings)
         if self.doh is not None:
-            self.doh.rings(revision, rings)
-        self.link.publish_rings(pack.pack_rings(revision, rings), revision)
+            self.doh.rings(revision, rings, entries)
+        self.link.publish_rings(pack.pack_rings(revision, rings, entries), revision)
         self._published_anew()
 
     def _published_anew(self) -> None:
@@ -381,6 +389,7 @@ class Node:
             self.inherited = True
             self.lingering.begin_again(time.monotonic())
             self._spawn(self.orders_changed())  # what was ordered of the one before in the meantime
+            self._spawn(self.challenges.recall())
         elif kind in {"judge", "replaced"}:
             self.judge.told(kind, body)
             if kind == "replaced" and body["ok"]:

@@ -24,6 +24,7 @@ COMMANDS = {
     "release": "gtm.cli.orders:release",
     "orders": "gtm.cli.orders:orders",
     "alerts": "gtm.cli.alerts:command",
+    "acme": "gtm.cli.acme:command",
     "reload": "gtm.cli.reload:command",
     "replace": "gtm.cli.replace:command",
     "schema": "gtm.cli.schema:command",

@@ -61,8 +61,9 @@ class Token(fields.Section):
     """One key to the HTTP API; the secret itself stands in the environment or in a file."""
 
     name: fields.Name = fields.needed("who this is; shown beside what they ordered")
-    role: Literal["operator", "viewer", "pusher"] = fields.needed(
-        "`viewer` reads, `operator` orders too, `pusher` does nothing but push the news of `kind: push` checks"
+    role: Literal["operator", "viewer", "pusher", "acme"] = fields.needed(
+        "`viewer` reads, `operator` orders too, `pusher` does nothing but push the news of `kind: push` checks, `acme` "
+        "nothing but set and clear ACME challenges"
     )
     endpoints: fields.Texts = fields.setting([], "for a pusher: whom it speaks for, as globs; default: every endpoint")
     secret_env: fields.Text | None = fields.setting(None, "environment variable that holds the secret")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gtm import errors
+from gtm import errors, table
 from gtm.serve import channel, counters, journal, keys, shared, tap
 from gtm.wire import pack, unpack
 
@@ -187,11 +187,14 @@ class Links:
         return self._journal.copy() if self._journal is not None else None
 
     def _merge(self) -> None:
-        """Begin a new journal with the newest of every ring, so that it never grows without end."""
-        newest = {}
+        """Begin a new journal with the newest of every ring and entry, so that it never grows without end."""
+        newest: dict[int, table.Ring] = {}
+        names: dict[bytes, table.Entry | None] = {}
         for packed in self._rings:
-            newest.update(unpack.rings(packed)[1])
-        self._rings = [pack.pack_rings(self._revision, newest)]
+            _, rings, entries = unpack.rings(packed)
+            newest.update(rings)
+            names.update(entries)
+        self._rings = [pack.pack_rings(self._revision, newest, names)]
         self._renew()
 
     def _renew(self) -> None:

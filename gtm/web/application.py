@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 
 from gtm import errors, model
 from gtm.web import (
+    acme,
     alerts,
     assets,
     audit,
@@ -166,6 +167,7 @@ ROUTES = (
         body={"yes": FLAG, "within_s": NUMBER},
     ),
     *alerts.ROUTES,
+    *acme.ROUTES,
     Route(
         "POST",
         "/api/v1/checks/{name}/{endpoint}",
@@ -198,7 +200,7 @@ def make(
                 who = auth.NOBODY if needs == "open" else auth.who(request, of)
                 auth.check(request, who, needs)
             except reply.Denied as denied:
-                if needs in {"push", "operate"}:
+                if needs in auth.CHANGES:
                     what = f"{request.method} {request.rel_url.raw_path[:80]}"  # as it came: nothing unprintable
                     audited.denied(of, request.remote or "", denied.code, what, monotonic())
                 raise

@@ -22,7 +22,7 @@ from gtm import model
 from gtm.web import node, reply
 
 # What a route asks for; `glance`: see `web: {public: names}`.
-Role = Literal["open", "glance", "read", "push", "operate"]
+Role = Literal["open", "glance", "read", "push", "acme", "operate"]
 MAX_SECRET_BYTES = 4096
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
@@ -44,8 +44,11 @@ NOBODY = Caller("", frozenset({"open"}))
 PASSER_BY = Caller("", frozenset({"open", "glance"}))  # nobody in particular, where names are public
 READER: frozenset[Role] = frozenset({"open", "glance", "read"})
 PUSHER: frozenset[Role] = frozenset({"open", "push"})
-OPERATOR: frozenset[Role] = frozenset({"open", "glance", "read", "push", "operate"})
-ROLES: dict[str, frozenset[Role]] = {"operator": OPERATOR, "viewer": READER, "pusher": PUSHER}
+PROVER: frozenset[Role] = frozenset({"open", "acme"})
+OPERATOR: frozenset[Role] = frozenset({"open", "glance", "read", "push", "acme", "operate"})
+ROLES: dict[str, frozenset[Role]] = {"operator": OPERATOR, "viewer": READER, "pusher": PUSHER, "acme": PROVER}
+CHANGES: frozenset[Role] = frozenset({"push", "acme", "operate"})  # what changes something; refusals are written down
+_MAY = {PUSHER: "push news and nothing else", PROVER: "set ACME challenges and nothing else"}
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 
@@ -112,9 +115,9 @@ def check(request: web.Request, who: Caller, needs: Role) -> None:
         if who in {NOBODY, PASSER_BY}:
             raise reply.Denied(401, "token-needed", "a token is needed from here", "Authorization: Bearer TOKEN")
         hint = "use an operator's token" if who.name else ""
-        may = "push news and nothing else" if who.may == PUSHER else "look but not touch"
+        may = _MAY.get(who.may, "look but not touch")
         raise reply.Denied(403, "not-allowed", f"{who.name} may {may}", hint)
-    changes = needs in {"push", "operate"}
+    changes = needs in CHANGES
     if changes:
         _check_origin(request)
     if changes and request.method == "POST" and request.content_type != "application/json":

@@ -33,7 +33,7 @@ class Credential:
     """An API token ready for comparing. An empty `secret` (it could not be read) lets nobody in."""
 
     name: str
-    role: Literal["operator", "viewer", "pusher"]
+    role: Literal["operator", "viewer", "pusher", "acme"]
     secret: str = field(repr=False)
     endpoints: tuple[str, ...] = ()  # globs: whom a pusher speaks for; empty is everybody
 
@@ -191,6 +191,15 @@ class WebNode(Protocol):
 
     async def unsilence(self, which: str, by: str) -> bool:
         """End a silence by its id; say whether it was there."""
+
+    def challenges(self) -> Sequence[Mapping[str, Any]]:
+        """Return the ACME challenges that are held."""
+
+    async def put_challenge(self, name: str, value: str, for_s: float, by: str) -> Mapping[str, Any]:
+        """Hold a challenge for so long (0: as long as is usual), and wait until it is answered; refuse `refused`."""
+
+    async def drop_challenge(self, name: str, value: str, by: str) -> int:
+        """Let go of one challenge at a name, or without a value of all; return how many there were."""
 
     def dns(self, packet: bytes, family: int, address: int) -> tuple[bytes, int] | None:
         """Return the answer to a DNS message and for how many seconds it holds, or None for what is no question;

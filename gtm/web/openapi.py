@@ -94,8 +94,9 @@ PREVIEW = _object(
 WHO = {
     "open": "Open to everybody.",
     "glance": "As `read`, and with `web: {public: names}` open to everybody, with nothing but names and rungs.",
-    "read": "Open to loopback and to every token but a pusher's.",
+    "read": "Open to loopback, to viewers' and to operators' tokens.",
     "push": "Needs a pusher's or an operator's token, or loopback when no tokens are set.",
+    "acme": "Needs an operator's token or one of `role: acme`, or loopback when no tokens are set.",
     "operate": "Needs an operator's token, or loopback when no tokens are set.",
 }
 

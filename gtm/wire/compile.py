@@ -36,6 +36,11 @@ def answer(
     return table.Fixed(flags, len(first), len(second), len(third), b"".join(first + second + third))
 
 
+def any_answer() -> table.Fixed:
+    """Return what ANY is answered where there is no HINFO (E5)."""
+    return answer(AA, [record(OWNER_IS_QUESTION, zones.HINFO, _ANY_TTL_S, _ANY_RDATA)])
+
+
 # --- rings -------------------------------------------------------------------------------------------------------
 
 
@@ -214,8 +219,7 @@ class _Compiler:
             kind: answer(AA, _at_question(kind, rrset)) for kind, rrset in node.sets.items() if kind not in steered
         }
         if fixed or steered:  # E5; a bare branch of the tree has nothing to be asked for
-            any_rrset = zones.RRset(_ANY_TTL_S, (_ANY_RDATA,))
-            fixed[zones.ANY] = fixed.get(zones.HINFO) or answer(AA, _at_question(zones.HINFO, any_rrset))
+            fixed[zones.ANY] = fixed.get(zones.HINFO) or any_answer()
         above = self._parent_zone(owner, node)
         if above is not None:  # RFC 4035 section 3.1.4.1: DS is the parent's, and the parent is here too
             fixed[zones.DS] = self._ds(owner, above)

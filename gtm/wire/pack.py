@@ -24,6 +24,7 @@ HEAD_BYTES: Final = len(MAGIC) + 2 + DIGEST_BYTES
 LENGTH_BYTES: Final = 4  # of a piece, before it
 # Sections of a table, in the order in which they come: whatever is named by number has come before.
 HEAD, ANSWERS, ZONES, RING, PREFIXES, STEERINGS, ENTRIES, NAMES = range(8)
+NOTHING: Final[table.Changed] = {}
 # Numbers of a prefix table in one piece.
 _NUMBERS = 4096
 # Version 2 knows no references, so that equal tables are equal bytes.
@@ -56,9 +57,11 @@ def pack_table(t: table.AnswerTable) -> bytes:
     return _framed(TABLE, b"".join(map(_piece, pieces)))
 
 
-def pack_rings(revision: int, rings: Mapping[int, table.Ring]) -> bytes:
-    """Return rings, by index into the table's, as bytes."""
-    value = (revision, {index: _ring(one) for index, one in rings.items()})
+def pack_rings(revision: int, rings: Mapping[int, table.Ring], entries: table.Changed = NOTHING) -> bytes:
+    """Return rings, by index into the table's, as bytes; and the entries of names that changed, where any did."""
+    value: tuple[Any, ...] = (revision, {index: _ring(one) for index, one in rings.items()})
+    if entries:
+        value += ({owner: None if one is None else _alone(one) for owner, one in entries.items()},)
     return _framed(RINGS, marshal.dumps(value, _MARSHAL_VERSION))
 
 
@@ -107,6 +110,17 @@ def _entry(one: table.Entry, fixed: _Shelf) -> tuple[Any, ...]:
         one.steering,
         None if one.cname is None else fixed.number(one.cname),
         None if one.cut is None else fixed.number(one.cut),
+    )
+
+
+def _alone(one: table.Entry) -> tuple[Any, ...]:
+    """Return an entry that has its answers with it, since it stands outside of the table."""
+    return (
+        one.zone,
+        {kind: _fixed(answer) for kind, answer in one.fixed.items()},
+        one.steering,
+        None if one.cname is None else _fixed(one.cname),
+        None if one.cut is None else _fixed(one.cut),
     )
 
 

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 
 from gtm import table
-from gtm.wire import chaos, edns, extras, query, runtime, steps, tally
+from gtm.wire import chaos, edns, extras, pack, query, runtime, steps, tally
 
 # Cells are made on demand, for a name and ring that is asked for; beyond this many (about 50 MB) all begin anew.
 MAX_CELLS = 262_144
@@ -110,14 +110,23 @@ class Responder:
         yield from steps.emptying(self._known)
         yield from runtime.unloading(self._world)
 
-    def update(self, revision: int, rings: Mapping[int, table.Ring]) -> bool:
-        """Put `rings` in place; False, and nothing done, when they are older than the table or not of it (G1)."""
-        turns = self._world.turns
+    def update(self, revision: int, rings: Mapping[int, table.Ring], entries: table.Changed = pack.NOTHING) -> bool:
+        """Put `rings` and `entries` in place; False, and nothing done, when they are older or not of the table (G1)."""
+        turns, makers = self._world.turns, self._world.makers
         if revision < self.revision or not all(0 <= index < len(turns) for index in rings):
+            return False
+        if not all(one is None or makers.fits(one) for one in entries.values()):
             return False
         self._tally.gather(turns[index] for index in rings)
         for index, ring in rings.items():
             turns[index].load(ring)
+        for owner, entry in entries.items():
+            if entry is not None:
+                self._nodes[owner] = makers.node(entry)
+            else:
+                self._nodes.pop(owner, None)
+        if entries:  # what was found before may be found elsewhere now
+            self._known.clear()
         self.revision = revision
         return True
 

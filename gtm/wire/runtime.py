@@ -132,12 +132,13 @@ BELOW = b"below"  # the answer for names below that do not exist: NXDOMAIN, or t
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything of one table. `explain` holds (bits to drop, network) by family."""
+    """Everything of one table. `explain` holds (bits to drop, network) by family; `makers` makes nodes of it anew."""
 
-    nodes: Mapping[bytes, Node]
+    nodes: dict[bytes, Node]
     turns: list[Turn]
     places: Prefixes | None
     explain: Mapping[int, Sequence[tuple[int, int]]]
+    makers: Nodes
 
 
 def load(whole: table.AnswerTable) -> World:
@@ -152,13 +153,13 @@ def loading(whole: table.AnswerTable) -> steps.Steps[World]:
         turns.append(Turn(ring))
         if not len(turns) % steps.ITEMS:
             yield
-    makers = _Nodes(whole, turns)
+    makers = Nodes(whole, turns)
     explain: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
     for family, base, bits in whole.explain_to:
         dropped = WIDTH[family] - bits
         explain[family].append((dropped, base >> dropped))
-    nodes = yield from makers.all()
-    return World(nodes, turns, Prefixes(whole.places) if whole.places is not None else None, explain)
+    nodes = yield from makers.all(whole.names)
+    return World(nodes, turns, Prefixes(whole.places) if whole.places is not None else None, explain, makers)
 
 
 def unloading(world: World) -> steps.Steps[None]:
@@ -169,30 +170,36 @@ def unloading(world: World) -> steps.Steps[None]:
     yield from steps.emptying(world.turns)
 
 
-class _Nodes:
+class Nodes:
     """Makes the nodes of one table, each shared thing once."""
 
     def __init__(self, whole: table.AnswerTable, turns: list[Turn]) -> None:
-        self._whole = whole
+        self._steerings = whole.steerings
         self._turns = turns
         self._prefixes = [Prefixes(one) for one in whole.prefixes]
         self._nodata = [Static(zone.nodata) for zone in whole.zones]
         self._nxdomain = [Static(zone.nxdomain) for zone in whole.zones]
         self._steered: dict[tuple[int, int], Node] = {}
 
-    def all(self) -> steps.Steps[dict[bytes, Node]]:
+    def all(self, names: Mapping[bytes, table.Entry]) -> steps.Steps[dict[bytes, Node]]:
+        """Return the nodes of all names, step by step."""
         made: dict[int, Node] = {}
         nodes: dict[bytes, Node] = {}
-        for owner, entry in self._whole.names.items():
+        for owner, entry in names.items():
             node = made.get(id(entry))
             if node is None:
-                node = made[id(entry)] = self._node(entry)
+                node = made[id(entry)] = self.node(entry)
             nodes[owner] = node
             if not len(nodes) % steps.ITEMS:
                 yield
         return nodes
 
-    def _node(self, entry: table.Entry) -> Node:
+    def fits(self, entry: table.Entry) -> bool:
+        """Say whether an entry that came by itself is one of this table."""
+        return 0 <= entry.zone < len(self._nodata) and -1 <= entry.steering < len(self._steerings)
+
+    def node(self, entry: table.Entry) -> Node:
+        """Return what is at one name."""
         node: Node = {_KIND.pack(kind) + IN: Static(fixed) for kind, fixed in entry.fixed.items()}
         node[BELOW] = self._nxdomain[entry.zone]
         if entry.cut is not None:
@@ -208,7 +215,7 @@ class _Nodes:
     def _steer(self, zone: int, index: int) -> Node:
         known = self._steered.get((zone, index))
         if known is None:
-            of = self._whole.steerings[index]
+            of = self._steerings[index]
             rings = {table.TYPE_A: of.a, table.TYPE_AAAA: of.aaaa, **of.more}
             known = {_KIND.pack(kind) + IN: self._hit(zone, of, some) for kind, some in rings.items()}
             known[ANYTHING] = self._hit(zone, of, of.other)

@@ -40,17 +40,21 @@ def reading(b: bytes | memoryview) -> steps.Steps[table.AnswerTable]:
         raise errors.TableError(f"not an answer table: {error}") from None
 
 
-def rings(b: bytes | memoryview) -> tuple[int, dict[int, table.Ring]]:
-    """Return the revision and the rings in `b`. Raises `TableError`."""
+def rings(b: bytes | memoryview) -> tuple[int, dict[int, table.Ring], dict[bytes, table.Entry | None]]:
+    """Return the revision, the rings and the changed entries in `b`. Raises `TableError`."""
     body, _ = steps.finish(_body(pack.RINGS, b))
     try:
-        revision, shapes = marshal.loads(body)  # noqa: S302 - our own bytes, by their digest
+        revision, shapes, *more = marshal.loads(body)  # noqa: S302 - our own bytes, by their digest
         found = {index: _ring(one) for index, one in shapes.items()}
         if not isinstance(revision, int) or not all(isinstance(index, int) for index in found):
             raise TypeError("revision or index is no number")
+        (changed,) = more or ({},)
+        entries = {owner: None if one is None else _entry(*one) for owner, one in changed.items()}
+        if not all(isinstance(owner, bytes) for owner in entries):
+            raise TypeError("a name is no name")
     except _FOREIGN as error:
         raise errors.TableError(f"not rings: {error}") from None
-    return revision, found
+    return revision, found, entries
 
 
 def _body(kind: bytes, b: bytes | memoryview) -> steps.Steps[tuple[memoryview, bytes]]:
@@ -215,6 +219,19 @@ def _ring(shape: Any) -> table.Ring:
     if len(ring.endpoints) != len(replies):
         raise ValueError("a ring whose endpoints do not fit its replies")
     return ring
+
+
+def _entry(zone: int, answers: Any, steering: int, cname: Any, cut: Any) -> table.Entry:
+    """Return an entry that has its answers with it. Whether its numbers lead somewhere, the table's reader knows."""
+    if not all(isinstance(number, int) for number in (zone, steering, *answers)):
+        raise TypeError("an index is no number")
+    return table.Entry(
+        zone,
+        {kind: table.Fixed(*answer) for kind, answer in answers.items()},
+        steering,
+        None if cname is None else table.Fixed(*cname),
+        None if cut is None else table.Fixed(*cut),
+    )
 
 
 def _within(index: int, of: Any, least: int = 0) -> None:

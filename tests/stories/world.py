@@ -93,6 +93,11 @@ class World:
         self.brain.feed(events.StoreChanged(orders, released), self.now)
         self._carry_out()
 
+    def challenge(self, *challenges: tuple[str, str]) -> None:
+        """Have these names and texts answered, and no others."""
+        self.brain.feed(events.ChallengesCame(tuple(seen.Challenge(*one) for one in challenges)), self.now)
+        self._carry_out()
+
     def run(self, for_s: float) -> None:
         """Let `for_s` seconds pass."""
         end = self.now + for_s
@@ -120,9 +125,9 @@ class World:
                         self.responder = respond.Responder(table, seed=1)
                     else:
                         self.responder.swap(table)
-                case events.SwapRings(revision, rings):
+                case events.SwapRings(revision, rings, _, entries):
                     assert self.responder is not None
-                    assert self.responder.update(*unpack.rings(pack.pack_rings(revision, rings)))
+                    assert self.responder.update(*unpack.rings(pack.pack_rings(revision, rings, entries)))
                 case events.Emit(event):
                     self.log.append(event)
                 case events.Remember(states):

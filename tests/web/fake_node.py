@@ -14,6 +14,7 @@ from gtm.web import application, node
 NOW = 1_700_000_000.0
 OPERATOR = node.Credential("ops", "operator", "operator-secret")
 PUSHER = node.Credential("agent", "pusher", "pusher-secret", ("fra-*",))
+PROVER = node.Credential("certbot", "acme", "prover-secret")
 VIEWER = node.Credential("wall", "viewer", "viewer-secret")
 
 
@@ -101,6 +102,11 @@ ALERTS: dict[str, Any] = {
     "waiting": 1,
     "unwritten": 0,
     "silences": [{"id": "5ea0", "target": "site:ams", "by": "ops", "why": "move", "at": NOW, "until": NOW + 60}],
+}  # fmt: skip
+
+CHALLENGE = {
+    "name": "_acme-challenge.example.com.", "value": "token", "by": "certbot", "at": NOW, "until": NOW + 3600,
+    "problem": "",
 }  # fmt: skip
 
 
@@ -226,6 +232,20 @@ class FakeNode:
     async def unsilence(self, which: str, by: str) -> bool:
         self._note("unsilence", which, by)
         return which != "gone"
+
+    def challenges(self) -> Sequence[Mapping[str, Any]]:
+        self._note("challenges")
+        return [CHALLENGE]
+
+    async def put_challenge(self, name: str, value: str, for_s: float, by: str) -> Mapping[str, Any]:
+        self._note("put_challenge", name, value, for_s, by)
+        if name == "nowhere":
+            raise node.Refused("refused", "no challenge can stand at nowhere: it is in no zone of ours")
+        return CHALLENGE
+
+    async def drop_challenge(self, name: str, value: str, by: str) -> int:
+        self._note("drop_challenge", name, value, by)
+        return int(name != "nowhere")
 
     def dns(self, packet: bytes, family: int, address: int) -> tuple[bytes, int] | None:
         self._note("dns", packet, family, address)

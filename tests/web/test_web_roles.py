@@ -15,6 +15,7 @@ BODIES = {
     "/api/v1/orders": {"target": "fra-1", "order": "drain"},
     "/api/v1/alerts/test": {},
     "/api/v1/alerts/silences": {"target": "fra-1", "for_s": 60},
+    "/api/v1/acme": {"name": "example.com", "value": "token"},
     "/api/v1/reload": {},
     "/api/v1/replace": {},
     "/api/v1/checks/{name}/{endpoint}": {"ok": True},
@@ -26,15 +27,17 @@ CALLERS: dict[str, dict[str, str]] = {
     "viewer": {"Authorization": f"Bearer {fake_node.VIEWER.secret}"},
     "operator": {"Authorization": f"Bearer {fake_node.OPERATOR.secret}"},
     "pusher": {"Authorization": f"Bearer {fake_node.PUSHER.secret}"},
+    "prover": {"Authorization": f"Bearer {fake_node.PROVER.secret}"},
     "loopback": {},
 }
 REFUSED = {
     # needs -> caller -> the status with tokens set; who is not named may pass
     "open": {},
-    "glance": {"stranger": 401, "wrong": 401, "pusher": 403},
-    "read": {"stranger": 401, "wrong": 401, "pusher": 403},
-    "push": {"stranger": 401, "wrong": 401, "viewer": 403, "loopback": 403},
-    "operate": {"stranger": 401, "wrong": 401, "viewer": 403, "pusher": 403, "loopback": 403},
+    "glance": {"stranger": 401, "wrong": 401, "pusher": 403, "prover": 403},
+    "read": {"stranger": 401, "wrong": 401, "pusher": 403, "prover": 403},
+    "push": {"stranger": 401, "wrong": 401, "viewer": 403, "loopback": 403, "prover": 403},
+    "acme": {"stranger": 401, "wrong": 401, "viewer": 403, "loopback": 403, "pusher": 403},
+    "operate": {"stranger": 401, "wrong": 401, "viewer": 403, "pusher": 403, "loopback": 403, "prover": 403},
 }
 ROUTES = [route for route in application.ROUTES if route.media != "text/event-stream"]
 
@@ -54,7 +57,7 @@ async def ask(
 async def test_each_caller_passes_exactly_where_the_role_allows_it(
     fake: fake_node.FakeNode, http: aiohttp.ClientSession, route: openapi.Route, who: str
 ) -> None:
-    fake.tokens = (fake_node.OPERATOR, fake_node.VIEWER, fake_node.PUSHER)
+    fake.tokens = (fake_node.OPERATOR, fake_node.VIEWER, fake_node.PUSHER, fake_node.PROVER)
     status, headers, body = await ask(http, route, CALLERS[who])
     wanted = REFUSED[route.needs].get(who)
     if wanted is None:
@@ -76,7 +79,9 @@ async def test_without_tokens_loopback_may_do_everything_and_a_stranger_only_wha
 
 def test_whatever_changes_something_asks_for_an_operator_but_news_of_a_machine() -> None:
     changing = [route for route in application.ROUTES if route.method != "GET"]
-    assert {route.needs for route in changing if not route.path.startswith("/api/v1/checks/")} == {"operate"}
+    others = [route for route in changing if not route.path.startswith(("/api/v1/checks/", "/api/v1/acme"))]
+    assert {route.needs for route in others} == {"operate"}
+    assert {route.needs for route in changing if route.path.startswith("/api/v1/acme")} == {"acme"}
     assert {route.needs for route in changing if route.path.startswith("/api/v1/checks/")} == {"push"}
 
 

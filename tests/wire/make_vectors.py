@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gtm import table
-from gtm.wire import pack
+from gtm import seen, table
+from gtm.wire import compile as compiler
+from gtm.wire import overlay, pack
 from tests.wire import test_any_bytes, test_questions, test_subnet, world
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
@@ -82,15 +83,38 @@ def cases(whole: table.AnswerTable) -> Iterator[dict[str, Any]]:
             }
 
 
+def challenged(whole: table.AnswerTable) -> tuple[bytes, list[dict[str, Any]]]:
+    """Return a frame that changes single names of `whole`, and questions with their answers after it."""
+    over = overlay.Overlay()
+    over.over(compiler.Grown(whole.zones, whole.names))
+    places = (
+        "_acme-challenge.live.example.",
+        "_acme-challenge.new.x.live.example.",
+        "_acme-challenge.one.ch.live.example.",
+    )
+    entries = over.want([seen.Challenge(name, word) for name in places for word in ("first", "second")])
+    server = world.Server(replace(whole, names=over.names()))
+    found = []
+    for name in (*places, *(name.partition(".")[2] for name in places), "x.live.example.", "two.ch.live.example."):
+        for kind in (16, 1, 255):
+            query = test_any_bytes.packet(0x0100, test_any_bytes.question(name, kind, 1), b"", b"")
+            reply = server.raw(query, sender="198.51.100.9")
+            found.append({"about": f"{name} {kind}", "query": query.hex(), "answer": reply.hex() if reply else None})
+    return pack.pack_rings(whole.revision + 1, {}, entries), found
+
+
 def files() -> dict[str, str]:
     """Return the content of every vector file by name."""
     whole = test_subnet.geography()
     lines = ",\n".join(json.dumps(one) for one in cases(whole))
     packed = "\n".join(textwrap.wrap(pack.pack_table(whole).hex(), 120))
+    frame, after = challenged(whole)
     return {
         "table.json": json.dumps(plain(whole), indent=1) + "\n",
         "table-version-3.hex": packed + "\n",
         "answers.json": f"[\n{lines}\n]\n",
+        "names-version-3.hex": "\n".join(textwrap.wrap(frame.hex(), 120)) + "\n",
+        "answers-after-names.json": "[\n" + ",\n".join(map(json.dumps, after)) + "\n]\n",
     }
 
 

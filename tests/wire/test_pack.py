@@ -39,7 +39,21 @@ def test_what_was_shared_is_shared_again() -> None:
 
 def test_rings_come_back_equal() -> None:
     rings = {3: WHOLE.rings[0], 7: WHOLE.rings[4]}
-    assert unpack.rings(pack.pack_rings(42, rings)) == (42, rings)
+    assert unpack.rings(pack.pack_rings(42, rings)) == (42, rings, {})
+
+
+def test_entries_that_came_by_themselves_come_back_equal_and_cost_nothing_where_there_are_none() -> None:
+    some = dict(list(WHOLE.names.items())[:20])
+    changed: dict[bytes, table.Entry | None] = {**some, b"\x04gone\0": None}
+    packed = pack.pack_rings(43, {1: WHOLE.rings[1]}, changed)
+    assert unpack.rings(packed) == (43, {1: WHOLE.rings[1]}, changed)
+    assert pack.pack_rings(42, {}, {}) == pack.pack_rings(42, {})
+
+
+@pytest.mark.parametrize("value", [{"name": None}, {b"n": 7}, {b"n": (0,)}, {b"n": ("0", {}, -1, None, None)}, [], 7])
+def test_entries_that_are_none_are_a_table_error(value: Any) -> None:
+    with pytest.raises(errors.TableError):
+        unpack.rings(framed(b"R", 3, marshal.dumps((42, {}, value), 2)))
 
 
 def test_tables_and_rings_are_not_taken_for_each_other() -> None:
@@ -118,7 +132,7 @@ def test_a_table_of_a_version_before_is_read(version: int) -> None:
     assert kept[:5] == b"GTMT" + bytes((version,))
     assert replace(unpack.whole(kept), places=WHOLE.places, place_names=WHOLE.place_names) == WHOLE
     body = marshal.dumps((42, {}), 2)
-    assert unpack.rings(framed(b"R", version, body)) == (42, {})
+    assert unpack.rings(framed(b"R", version, body)) == (42, {}, {})
 
 
 def test_rings_of_further_types_come_back_and_lead_somewhere() -> None:
