@@ -14,11 +14,15 @@ from gtm import model
 
 MIN_NODES = 3  # of two that differ, nobody knows which is right
 WARN, FAIL = 2.0, 3.0  # target durations behind the others
+# A look meets a stream somewhere between two segments, and the others' looks were a while ago: what has changed by less
+# than this many target durations is the same distance still.
+MOVED = 3.0
+STALLED = 1.5  # target durations without a segment: it stands still (rfc8216bis section 6.2.1)
 SKEW_S = 2.0  # a clock that is off by less has explained nothing
 PAST = 12  # comparisons that tell a constant distance from one that comes and goes
-KINDS = (  # measures of the same thing in HLS and DASH: latency, target duration, age in caches
-    ("playlist.latency", "playlist.target", "playlist.cached"),
-    ("manifest.latency", "manifest.segment", "manifest.cached"),
+KINDS = (  # measures of the same thing in HLS and DASH: latency, target duration, age in caches, time without news
+    ("playlist.latency", "playlist.target", "playlist.cached", "playlist.age"),
+    ("manifest.latency", "manifest.segment", "manifest.cached", "manifest.age"),
 )
 
 
@@ -30,23 +34,28 @@ class Edge:
     target_s: float
     cached_s: float = 0.0
     skew_s: float = 0.0
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What sets a node apart, in a sentence; `severe` when the node is to count as failed for this stream."""
+    """What sets a node apart, in a sentence; `severe` when the node is to count as failed for this stream.
+
+    `harmless`: viewers do not notice, so that it is for people to know and moves no answer.
+    """
 
     text: str
-    severe: bool
+    severe: bool = False
+    harmless: bool = False
 
 
 def edge(measures: Mapping[str, model.Value]) -> Edge | None:
     """Return where the edge is by one probe's measures; None when it does not tell."""
-    for latency, target, cached in KINDS:
+    for latency, target, cached, age in KINDS:
         latency_s, target_s = _number(measures, latency), _number(measures, target)
         if latency_s is not None and target_s:
-            held_s, skew_s = _number(measures, cached), _number(measures, "clock.skew")
-            return Edge(latency_s, target_s, held_s or 0.0, skew_s or 0.0)
+            held_s, skew_s, age_s = (_number(measures, one) or 0.0 for one in (cached, "clock.skew", age))
+            return Edge(latency_s, target_s, held_s, skew_s, age_s)
     return None
 
 
@@ -58,19 +67,25 @@ def lag_s(mine: Edge, others: Sequence[Edge]) -> float | None:
 
 
 def remark(mine: Edge, lags_s: Sequence[float]) -> Remark | None:
-    """Return what sets a node apart that is `lags_s[-1]` behind its siblings now, and was as the others before."""
+    """Return what sets a node apart that is `lags_s[-1]` behind its siblings now, and was as the others before.
+
+    A distance that has been the same since the first look may be another encoder's clock, and is no failure.
+    """
     behind_s = lags_s[-1]
     if abs(behind_s) <= WARN * mine.target_s:
         return None
-    constant = len(lags_s) >= PAST and max(lags_s) - min(lags_s) <= mine.target_s
+    moved = max(lags_s) - min(lags_s) > MOVED * mine.target_s
     where = f"{abs(behind_s):.1f}s {'behind' if behind_s > 0 else 'ahead of'} the other nodes"
     if mine.skew_s > SKEW_S and abs(mine.skew_s - abs(behind_s)) <= mine.target_s:
-        return Remark(f"{where}: its clock is off by {mine.skew_s:.1f}s", False)
-    if constant:
-        return Remark(f"always {where}: another encoder's clock, or a longer way", False)
+        return Remark(f"{where}: its clock is off by {mine.skew_s:.1f}s", harmless=True)
+    if not moved:
+        always = "always " if len(lags_s) >= PAST else "so far always "
+        return Remark(f"{always}{where}: another encoder's clock, or a longer way", harmless=True)
     if behind_s < 0:
         return None  # the others are late, and that is theirs
     severe = behind_s > FAIL * mine.target_s
+    if mine.age_s > STALLED * mine.target_s:
+        return Remark(f"{where}: it has stood still for {mine.age_s:.0f}s", severe)
     if mine.cached_s > mine.target_s:
         return Remark(f"{where}: a cache has held its playlist for {mine.cached_s:.0f}s", severe)
     return Remark(f"{where}: it pulls the stream too late", severe)

@@ -258,7 +258,8 @@ class Health:
 
     def _seen(self, key: model.CheckKey) -> watches.Seen:
         watch = self._watches[key]
-        return watches.Seen(key, watch.state, watch.profile, self._status(key), key in self._guard.held, watch.load)
+        held = key in self._guard.held
+        return watches.Seen(key, watch.state, watch.profile, self._status(key), held, watch.load, watch.note)
 
     def _refresh(self, endpoints: Iterable[str], now: float, *, quiet: bool) -> standings.Changed:
         forced = self._orders.forced()

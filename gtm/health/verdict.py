@@ -153,7 +153,9 @@ def explain(standing: standings.Standing, votes: Sequence[watches.Seen]) -> str:
     if doubtful:
         first = doubtful[0]
         return f"up, in doubt ({first.state.bad} of {first.profile.fall}): {_reason(first, len(votes))}"
-    return "up, stale: " + next(one.state.reason for one in votes if one.state.stale) if _stale(votes) else "up"
+    if _stale(votes):
+        return "up, stale: " + next(one.state.reason for one in votes if one.state.stale)
+    return ", ".join(("up", *(one.note for one in votes if one.note)))
 
 
 def _stale(votes: Sequence[watches.Seen]) -> bool:

@@ -21,7 +21,7 @@ class Watch:
 
     `ignore_next` says that a probe of what the check was before a reload is still out. `load` is how far the weight
     has been eased, `reached` whether the server itself answered the last probe, `edge` where the live edge was then,
-    and `lags_s` how far that has been behind the other nodes.
+    and `lags_s` how far that has been behind the other nodes; `note` says what sets it apart and does no harm.
     """
 
     check: model.Check
@@ -34,6 +34,7 @@ class Watch:
     reached: bool = False
     edge: compare.Edge | None = None
     lags_s: collections.deque[float] = field(default_factory=lambda: collections.deque(maxlen=compare.PAST))
+    note: str = ""
 
     @property
     def profile(self) -> model.Profile:
@@ -63,6 +64,7 @@ class Seen:
     status: model.Status
     guarded: bool = False
     load: load.Load = load.IDLE
+    note: str = ""
 
 
 class Watches:
@@ -137,7 +139,7 @@ class Watches:
 
         Return whether the result is still good, why not, and the result with a warning where a node stands apart.
         """
-        watch.edge = compare.edge(result.measures)
+        watch.edge, watch.note = compare.edge(result.measures), ""
         if watch.edge is None or len(carriers) < compare.MIN_NODES:
             return True, result.reason, result
         siblings = [self._watches[key] for key in carriers if key != watch.check.key]
@@ -153,6 +155,9 @@ class Watches:
         watch.lags_s.append(lag_s)
         found = compare.remark(watch.edge, watch.lags_s)
         if found is None:
+            return True, result.reason, result
+        if found.harmless:
+            watch.note = found.text
             return True, result.reason, result
         if found.severe:
             return False, found.text, result

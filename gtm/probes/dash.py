@@ -186,6 +186,7 @@ class _Newest:
         moves.see(
             edge_ms,
             trial.monotonic(),
+            end=ends_at,
             first_age_s=pages.first_age_s(self.sight.headers, ends_at, self.now) if before_ms is None else 0.0,
             grown_s=0.0 if before_ms is None else max(0.0, (edge_ms - before_ms) / 1000),
         )

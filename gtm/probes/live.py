@@ -54,6 +54,7 @@ def _see(trial: prober.Trial, sight: pages.Sight[playlist.Playlist], found: play
     moves.see(
         found.edge,
         trial.monotonic(),
+        end=found.ends_at,
         first_age_s=0.0 if before is not None else pages.first_age_s(sight.headers, found.ends_at, trial.wall()),
         grown_s=found.grown_s(since),
         breaks=sum(number >= since for number in found.breaks),

@@ -21,7 +21,7 @@ BREAKS_S = 60.0
 class Progress:
     """What is remembered of one playlist. Times are the monotonic clock's, save `end`: the latest of its own dates."""
 
-    edges: collections.deque[Any] = field(default_factory=lambda: collections.deque(maxlen=EDGES))
+    edges: collections.deque[tuple[Any, float | None]] = field(default_factory=lambda: collections.deque(maxlen=EDGES))
     advanced_s: float = 0.0
     looked_s: float = 0.0
     epochs: int = 0
@@ -36,22 +36,33 @@ class Progress:
     @property
     def edge(self) -> Any:
         """The newest edge that was seen, None before the first look."""
-        return self.edges[-1] if self.edges else None
+        return self.edges[-1][0] if self.edges else None
 
-    def see(self, edge: Any, now_s: float, *, first_age_s: float = 0.0, grown_s: float = 0.0, breaks: int = 0) -> bool:
+    def see(
+        self,
+        edge: Any,
+        now_s: float,
+        *,
+        end: float | None = None,
+        first_age_s: float = 0.0,
+        grown_s: float = 0.0,
+        breaks: int = 0,
+    ) -> bool:
         """Take one look; say whether the stream has advanced. `grown_s` and `breaks` are of what is new.
 
         Any edge that was not seen lately is an advance: a packager that began anew falls and then grows, which is no
-        failure, and frozen servers behind one address that answer by turns repeat themselves, which is one.
+        failure, and frozen servers behind one address that answer by turns repeat themselves, which is one. What tells
+        a repetition from the numbers of a new beginning is `end`, the stream's own date of the edge.
         """
         before_s, self.looked_s = self.looked_s, now_s
+        seen = edge, None if end is None else round(end, 3)
         if not self.edges:
-            self.edges.append(edge)
+            self.edges.append(seen)
             self.advanced_s = now_s - first_age_s
             return False
-        if edge in self.edges:
+        if edge == self.edge or seen in self.edges:
             return False
-        if edge < self.edges[-1]:
+        if edge < self.edge:
             self.epochs += 1
             self._points.clear()
         else:
@@ -60,7 +71,7 @@ class Progress:
             self._points.append((before_s, now_s, self._grown_s))
             while now_s - self._points[0][1] > RATE_KEPT_S:
                 self._points.popleft()
-        self.edges.append(edge)
+        self.edges.append(seen)
         self.advanced_s = now_s
         return True
 

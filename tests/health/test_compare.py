@@ -36,6 +36,7 @@ def test_of_two_that_differ_nobody_knows_which_is_right() -> None:
         (3.9, {}, None, False),
         (4.5, {}, "4.5s behind the other nodes: it pulls the stream too late", False),
         (6.5, {}, "6.5s behind the other nodes: it pulls the stream too late", True),
+        (6.5, {"age_s": 3.5}, "6.5s behind the other nodes: it has stood still for 4s", True),
         (9.0, {"cached_s": 38.0}, "9.0s behind the other nodes: a cache has held its playlist for 38s", True),
         (9.0, {"skew_s": 8.0}, "9.0s behind the other nodes: its clock is off by 8.0s", False),
         (-9.0, {"skew_s": 9.5}, "9.0s ahead of the other nodes: its clock is off by 9.5s", False),
@@ -45,7 +46,7 @@ def test_of_two_that_differ_nobody_knows_which_is_right() -> None:
 def test_a_node_apart_is_told_with_its_cause(
     lag_s: float, more: dict[str, float], said: str | None, severe: bool
 ) -> None:
-    found = compare.remark(edge(10, **more), [lag_s])
+    found = compare.remark(edge(10, **more), [lag_s - 6.5, lag_s])
     assert (found.text if found else None) == said
     assert bool(found and found.severe) == severe
 
@@ -55,8 +56,11 @@ def test_a_constant_distance_is_a_clock_or_a_way_and_no_failure(sign: int, where
     lags = [sign * (9.0 + step / 10) for step in range(compare.PAST)]
     found = compare.remark(edge(10), lags)
     assert found == compare.Remark(
-        f"always {abs(lags[-1]):.1f}s {where} the other nodes: another encoder's clock, or a longer way", False
+        f"always {abs(lags[-1]):.1f}s {where} the other nodes: another encoder's clock, or a longer way", harmless=True
     )
+    early = compare.remark(edge(10), lags[:1])
+    assert early
+    assert (early.severe, early.harmless) == (False, True), "it was so when it was first seen"
 
 
 def look(run: world.Run, node: str, latency_s: float) -> None:
@@ -94,3 +98,17 @@ def test_when_all_nodes_are_late_together_nobody_stands_apart() -> None:
             look(run, node, latency_s)
         run.now += 18.0  # the first of each round is compared with what the others were some time ago
     assert [run.verdict(node, policy=laid[0]).state for node in ("n1", "n2", "n3")] == ["up", "up", "up"]
+
+
+def test_A12_a_node_that_was_always_behind_keeps_its_share_and_the_reason_says_what_sets_it_apart() -> None:
+    laid = [world.policy("p", name="news.tv.")]
+    pool = world.pool("p", "n1", "n2", "n3", check=world.expr("hls"))
+    run = world.Run(world.World([pool], [world.quick(world.STREAM)], policies=laid))
+    run.go(10.0)
+    for _ in range(2 * compare.PAST):
+        for node in ("n2", "n3"):
+            look(run, node, 6.0)
+        look(run, "n1", 15.0)
+        verdict = run.verdict("n1", policy=laid[0])
+        assert (verdict.state, verdict.load_factor) == ("up", 1.0)
+    assert verdict.why == "up, always 9.0s behind the other nodes: another encoder's clock, or a longer way"

@@ -34,6 +34,16 @@ def test_a_fall_is_an_epoch_and_an_advance() -> None:
     assert (moves.epochs, moves.age_s(3.0)) == (1, 0)
 
 
+def test_a_new_beginning_is_told_from_a_repetition_by_the_streams_own_dates() -> None:
+    begun, repeated = progress.Progress(), progress.Progress()
+    for now_s, number in enumerate((3, 4, 5, 1, 2, 3, 4)):
+        begun.see((number, 0), float(now_s), end=1000.0 + now_s)
+    assert (begun.epochs, begun.age_s(6.0)) == (1, 0), "it moves through numbers that were seen before"
+    for now_s, number in enumerate((4, 5, 4, 5, 4, 5)):
+        repeated.see((number, 0), float(now_s), end=1000.0 + number)
+    assert (repeated.epochs, repeated.age_s(5.0)) == (0, 4), "two frozen servers behind one address"
+
+
 @pytest.mark.parametrize("every_s", [0.5, 2.0, 5.0])
 @pytest.mark.parametrize("segment_s", [1.0, 2.0, 6.0])
 def test_a_stream_in_real_time_never_looks_slow(every_s: float, segment_s: float) -> None:
