@@ -70,10 +70,12 @@ class _Listener(asyncio.DatagramProtocol):
             self.transport.sendto(reply, addr)  # type: ignore[attr-defined]
 
 
-async def srt(answer: Callable[[bytes, srt_packet.Handshake | None], bytes]) -> tuple[asyncio.BaseTransport, int]:
-    """Serve datagrams on a free port; what `answer` returns is sent back."""
+async def srt(
+    answer: Callable[[bytes, srt_packet.Handshake | None], bytes], where: tuple[str, int] = ("127.0.0.1", 0)
+) -> tuple[asyncio.BaseTransport, int]:
+    """Serve datagrams on a free port, or at `where`; what `answer` returns is sent back."""
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Listener(answer), local_addr=("127.0.0.1", 0)
+        lambda: _Listener(answer), local_addr=where
     )
     return transport, transport.get_extra_info("sockname")[1]
 
