@@ -21,6 +21,9 @@ from gtm.wire import compile as compiler
 
 # A storm of results is one swap: rings are made this long after the first change (house section 7b).
 GATHER_S = 0.02
+# After rings are made, this process does other things for so many times as long, or a second at most, before it makes
+# some again: a pool of thousands costs a tenth of a second, and on a busy machine no probe would come to leave.
+REST, MOST_REST_S = 4.0, 1.0
 # All remembered health is written this often, so that it stays young (semantics A1: it is worth five minutes). What
 # has changed is written at once: a dead endpoint must not come back to life because this process died (section 6).
 REMEMBER_S = 5.0
@@ -70,7 +73,8 @@ class Brain:
         self._first_service: dict[int, int] = {}
         self._now_s = 0.0
         self._dirty: set[int] = set()
-        self._dirty_at_s = 0.0
+        self._dirty_at_s = self._rest_until_s = self._cost_s = 0.0
+        self._refilled = False
         self._first_bad_s = 0.0
         self._remember_at_s = 0.0
         self._changed: set[str] = set()
@@ -122,6 +126,13 @@ class Brain:
         elif self._dirty and now >= self._dirty_at_s:
             self._refill(now)
         self._write_down(now)
+
+    def woke(self, now: float) -> None:
+        """Hear until when the last `wake` took: what made rings is followed by a rest."""
+        if self._refilled:
+            self._refilled, self._cost_s = False, self._cost_s + now - self._now_s
+            if not self._dirty:
+                self._rest_until_s, self._cost_s = now + min(REST * self._cost_s, MOST_REST_S), 0.0
 
     # --- what others may ask --------------------------------------------------------------------------------------
     # Who asks while a big configuration grows gets it whole: then it is decided now, in one go.
@@ -348,11 +359,12 @@ class Brain:
         before = bool(self._dirty)
         self._dirty.update(indices)
         if self._dirty and not before:
-            self._dirty_at_s = now + GATHER_S
+            self._dirty_at_s = max(now + GATHER_S, self._rest_until_s)
 
     def _refill(self, now: float) -> None:
         """Make the rings of some dirty policies anew, and hand out those that changed."""
         changed: dict[int, tables.Ring] = {}
+        self._refilled = True
         some, most = [], SLICE
         while self._dirty and most > 0:
             some.append(self._dirty.pop())

@@ -55,6 +55,7 @@ _ONCE: dict[tuple[str, str], model.Severity] = {
     ("node", "unusable"): "warning",
     ("node", "in force"): "warning",
     ("node", "refused"): "warning",
+    ("node", "late"): "warning",  # of its probes
 }
 
 

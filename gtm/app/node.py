@@ -18,7 +18,7 @@ from typing import Any
 
 from gtm import __version__ as version
 from gtm import brain, events, model, probes, seen, table, view
-from gtm.app import book, challenges, doh, geography, judge, last, lingering, measuring, meter, secrets, taking
+from gtm.app import book, challenges, doh, geography, judge, last, lingering, measuring, meter, secrets, taking, telling
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -34,11 +34,6 @@ HOLD_BACK_S = 15.0
 STUMBLE_S = 1.0
 # The line for systemd is made anew at most this often: it counts all endpoints.
 STATUS_S = 1.0
-# What an event ends in that somebody on duty wants to see.
-ALARMING = frozenset(
-    {"down", "failed", "uneven", "tripped", "refused", "unusable", "fallback", "degraded", "last_resort"}
-    | {"failing", "given up"}  # of receivers of alerts
-)
 
 
 class Node:
@@ -68,10 +63,16 @@ class Node:
         self.book = book.Book(
             self.store, snapshot.store, happened=self.happened, tell=self._tell, returned=self._store_returned
         )
+        self.telling = telling.Telling(
+            count=self.measuring.happened,
+            keep=self.book.write,
+            later=lambda wait_s, flush: asyncio.get_running_loop().call_later(wait_s, flush),
+        )
         self.atlas = geography.Atlas()
         self.runner = runner.Runner(
             probes.KINDS, vantage=snapshot.node, deliver=self.delivered,
             broke=lambda keys: self.feed(events.WatchBroke(keys)),
+            tell_lag=lambda before, after, why: self.happened("node", "probes", before, after, why),
         )  # fmt: skip
         self.brain: brain.Brain
         self.failovers = meter.Meter()
@@ -157,6 +158,7 @@ class Node:
         if self._keeper is not None:
             await self._keeper.close()
         self.happened("node", self.snapshot.node, "started", "stopped", "asked to")
+        self.telling.flush()
         await self.remember_now()
         await self.measuring.close()
         self.book.close()
@@ -221,7 +223,7 @@ class Node:
 
     def happened(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
         """Say that something happened that the brain does not know of."""
-        self._emit(events.Event(time.time(), kind, subject, before, after, cause))
+        self.telling.take(events.Event(time.time(), kind, subject, before, after, cause))
 
     # --- effects out -----------------------------------------------------------------------------------------------
 
@@ -242,6 +244,7 @@ class Node:
     def _go_on(self, late_s: float) -> None:
         self.brain.wall_offset_s = time.time() - time.monotonic()
         self.brain.wake(time.monotonic())
+        self.brain.woke(time.monotonic())
         self._carry_out(late_s)
 
     def _carry_out(self, late_s: float = 0.0) -> None:
@@ -254,7 +257,7 @@ class Node:
                 case events.SwapRings():
                     self._publish_rings(effect)
                 case events.Emit(event):
-                    self._emit(event)
+                    self.telling.take(event)
                 case events.Remember(states) if self.in_charge.is_set():
                     self._spawn(self.book.remember(states))
         self._keep()
@@ -327,12 +330,6 @@ class Node:
     def _status_due(self) -> None:
         self._status = None
         self.link.status(view.status_line(self.brain))
-
-    def _emit(self, event: events.Event) -> None:
-        level = logging.WARNING if event.after in ALARMING else logging.INFO
-        log.log(level, "%s %s: %s -> %s (%s)", event.kind, event.subject, event.before, event.after, event.cause)
-        self.measuring.happened(event)
-        self.book.write(event)
 
     def _tell(self, event: events.Event) -> None:
         for tell in tuple(self.listeners):

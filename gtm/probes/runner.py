@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gtm import model, ports, seen, units
-from gtm.probes import watch
+from gtm.probes import lateness, watch
 
 log = logging.getLogger(__name__)
 
 # One probe holds one open file, and 1,024 is a process's usual bound; the rest is for DNS, web and store. With a
 # timeout of 2 s this is 450 probes per second even when every endpoint is dead.
 LIMIT = 900
+# So many probes leave in one turn of the loop, which costs about a millisecond each until it is over. Those that wait
+# for an answer take no part in a turn, those that have one are gone on with in it; so however much there is to do, a
+# probe that left sees turns of some milliseconds, and its deadline measures the endpoint and not this machine.
+STARTS_A_TURN = 4
 # A kind has its own deadline inside; this much later its probe is given up from outside, because its code hangs.
 GRACE_S = 0.25
-# How late probes leave is told for the last one to two windows: no scrape of metrics misses it.
-LAG_WINDOW_S = 60.0
 # Mistakes in a kind's code are logged at most this often for each kind, so that they cannot fill a disk.
 LOG_EVERY_S = 60.0
 
@@ -47,9 +49,11 @@ class Runner:
         vantage: str,
         deliver: Callable[[seen.ProbeResult], None],
         broke: watch.Broke = lambda keys: None,
+        tell_lag: Callable[[str, str, str], None] = lambda before, after, why: None,
         limit: int = LIMIT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`tell_lag` hears, once, that probes leave late, and later that they do not: before, after, why."""
         self._probers = probers
         self._vantage = vantage
         self._deliver = deliver
@@ -58,26 +62,18 @@ class Runner:
         self._flights: dict[model.CheckKey, _Flight] = {}
         self._waiting: collections.deque[_Flight] = collections.deque()
         self._flying = 0
+        self._departing = False  # a turn is asked for in which more leave
         self._memories: dict[model.CheckKey, tuple[model.Check, dict[str, Any]]] = {}
         self._abandoned: dict[model.CheckKey, asyncio.Task[seen.ProbeResult]] = {}
         self._logged: dict[str, tuple[float, int]] = {}
         self._watcher = watch.Watcher(broke, monotonic=monotonic)
         self._closed = False
-        self._lags = (0.0, 0.0, 0.0)  # the longest of the window before this one, that of this one, and its end
+        self._lateness = lateness.Lateness(tell_lag)
 
     @property
     def lag_s(self) -> float:
         """The longest wait of a probe from being due to leaving, in the last one to two windows."""
-        return max(self._lagged(0.0))
-
-    def _lagged(self, lag_s: float) -> tuple[float, float]:
-        before, longest, until_s = self._lags
-        now_s = self._monotonic()
-        if now_s >= until_s:
-            before, longest = (longest, 0.0) if now_s < until_s + LAG_WINDOW_S else (0.0, 0.0)
-            until_s = now_s + LAG_WINDOW_S
-        self._lags = before, max(longest, lag_s), until_s
-        return self._lags[:2]
+        return self._lateness.longest_s(self._monotonic())
 
     @property
     def watched(self) -> int:
@@ -107,10 +103,8 @@ class Runner:
             asyncio.get_running_loop().call_soon(self._hand_on, result)
             return
         self._flights[check.key] = flight
-        if self._flying < self._limit:
-            self._start(flight)
-        else:
-            self._waiting.append(flight)
+        self._waiting.append(flight)
+        self._more_depart()
 
     def keep(self, keys: Iterable[model.CheckKey]) -> None:
         """Forget what is remembered of all other checks, and those of them that still wait for a place."""
@@ -140,6 +134,19 @@ class Runner:
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
 
+    def _more_depart(self) -> None:
+        """Let some of those that wait leave in the next turn of the loop, if there are places."""
+        if self._waiting and self._flying < self._limit and not self._departing and not self._closed:
+            self._departing = True
+            asyncio.get_running_loop().call_soon(self._depart)
+
+    def _depart(self) -> None:
+        """Start those that have waited longest: they come in the order in which they were due."""
+        self._departing = False
+        for _ in range(min(STARTS_A_TURN, self._limit - self._flying, len(self._waiting))):
+            self._start(self._waiting.popleft())
+        self._more_depart()
+
     def _start(self, flight: _Flight) -> None:
         check = flight.check
         self._flying += 1
@@ -149,11 +156,12 @@ class Runner:
         loop = asyncio.get_running_loop()
         flight.task = loop.create_task(self._fly(flight, known[1]))
         flight.task.add_done_callback(lambda task: self._landed(flight, task))
-        flight.alarm = loop.call_later(check.profile.timeout_s + GRACE_S, self._give_up, flight)
+        ends_s = loop.time() + check.profile.timeout_s + GRACE_S
+        flight.alarm = loop.call_at(ends_s, self._give_up, flight, ends_s)
 
     async def _fly(self, flight: _Flight, memory: dict[str, Any]) -> seen.ProbeResult:
         flight.started_s = self._monotonic()
-        self._lagged(flight.started_s - flight.asked_s)
+        self._lateness.left(flight.started_s - flight.asked_s, flight.started_s)
         return await self._probers[flight.check.profile.kind].run(flight.check, memory)
 
     def _landed(self, flight: _Flight, task: asyncio.Task[seen.ProbeResult]) -> None:
@@ -173,9 +181,13 @@ class Runner:
             result = dataclasses.replace(task.result(), vantage=self._vantage)
         self._end(flight, result)
 
-    def _give_up(self, flight: _Flight) -> None:
+    def _give_up(self, flight: _Flight, ends_s: float, again: bool = False) -> None:
         """A kind has overrun its own deadline: it is cancelled and not waited for."""
         if self._flights.get(flight.check.key) is not flight or flight.task is None or flight.task.done():
+            return
+        loop = asyncio.get_running_loop()
+        if not again and loop.time() - ends_s > GRACE_S:  # this loop stood still: the kind had no time to see it
+            flight.alarm = loop.call_later(GRACE_S, self._give_up, flight, ends_s, True)
             return
         self._abandoned[flight.check.key] = flight.task
         flight.task.cancel()
@@ -192,8 +204,7 @@ class Runner:
             flight.alarm.cancel()
         del self._flights[flight.check.key]
         self._flying -= 1
-        while self._waiting and self._flying < self._limit:
-            self._start(self._waiting.popleft())
+        self._more_depart()
         self._hand_on(result)
         if not self._closed:
             self._watcher.came(flight.check, result.ok)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
 import struct
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ MAX_ANSWERS = 8  # semantics B7: more would not fit every resolver's 512 bytes w
 # The longest turn of an exact ring. Weights that do not fit are rounded to whole slots, so each share is off by less
 # than one slot in 1024 (0.1 % of answers); a member of positive weight always keeps a slot.
 MAX_TURN = 1024
+# From more seats than these not even the pairs of equal ones fit into the longest turn (32·31 < 1024), and who stands
+# second is found in a way that costs a step a slot instead of one for each two seats: a pool may have thousands.
+MANY = 32
 # Weights that were multiplied (orders, slow start) are taken in steps of a thousandth.
 WEIGHT_STEPS = 1000
 # Slots of a sticky ring. Shares differ from the weights by about sqrt(p·(1-p)/4096), at most 0.8 % of all clients.
@@ -62,13 +66,17 @@ class Turn:
     slots: tuple[int, ...] = ()
 
 
-@functools.lru_cache(maxsize=4096)  # many policies, audiences and names share what is served
 def exact(bands: Bands, answers: int) -> Turn:
     """Return a turn in which every seat of the first band stands first exactly in proportion to its weight (B8).
 
     Any run of draws inside the turn is near the shares too (smooth weighted round robin). The turn is repeated, up to
-    `MAX_TURN` slots, until second places are exact as well.
+    `MAX_TURN` slots, until second places are exact as well; those of many seats are spread as far as the turn goes.
     """
+    return _of_few(bands, answers) if len(bands[0]) <= MANY else _of_many(bands, answers)
+
+
+@functools.lru_cache(maxsize=4096)  # many policies, audiences and names share what is served
+def _of_few(bands: Bands, answers: int) -> Turn:
     seats = bands[0]
     behind = [_behind(seat, bands) if answers > 1 else () for seat in seats]
     weights = whole([seat.weight for seat in seats])
@@ -83,6 +91,47 @@ def exact(bands: Bands, answers: int) -> Turn:
         taken[first] += 1
         pairs.append((seats[first], second))
     return _turn(pairs, bands, answers)
+
+
+@functools.lru_cache(maxsize=64)  # fewer: one holds a reply for each of thousands of seats
+def _of_many(bands: Bands, answers: int) -> Turn:
+    """Return a turn in which who stands second follows the first in the order of the turn, elsewhere if it can be.
+
+    So second places are shared by weight too, and with each repetition of the turn others follow a seat.
+    """
+    row = _mixed(bands[0])
+    count, places = len(row), [seat.place for seat in row]
+    other = [0] * (2 * count)  # where, from each slot on, the next slot of another place is: two turns on at most
+    for at in reversed(range(2 * count - 1)):
+        other[at] = other[at + 1] if places[at % count] == places[(at + 1) % count] else at + 1
+    pairs: list[tuple[Seat, Seat | None]] = []
+    for again in range(max(1, MAX_TURN // count)):
+        for at, first in enumerate(row):
+            next_ = (at + 1 + again) % count
+            if places[next_] == places[at] and other[next_]:
+                next_ = other[next_] % count
+            second: Seat | None = row[next_]
+            if answers < 2:
+                second = None
+            elif not _fits(row[next_], (first,)) or places[next_] == places[at]:
+                second = next(iter(_behind(first, bands)), None)
+            pairs.append((first, second))
+    return _turn(pairs, bands, answers)
+
+
+def _mixed(seats: Sequence[Seat]) -> list[Seat]:
+    """Return one turn of the seats by weight in which each place is spread over the whole of it."""
+    by_place: dict[str, list[Seat]] = {}
+    turn = smooth(tuple(whole([seat.weight for seat in seats])))
+    for one in turn:
+        by_place.setdefault(seats[one].place, []).append(seats[one])
+    spread = ((_evenly(at, len(row)), seat) for row in by_place.values() for at, seat in enumerate(row))
+    return [seat for _, seat in sorted(spread, key=lambda one: one[0])]
+
+
+def _evenly(at: int, count: int) -> float:
+    """Return where the one of so many stands that is number `at`, when they are spread from 0 to 1."""
+    return (at + 0.5) / count
 
 
 @functools.lru_cache(maxsize=256)
@@ -138,6 +187,9 @@ def whole(weights: Sequence[float]) -> list[int]:
 @functools.lru_cache(maxsize=4096)
 def smooth(weights: tuple[int, ...]) -> tuple[int, ...]:
     """Return one turn of smooth weighted round robin: index i stands in it `weights[i]` times, well spread."""
+    if len(weights) > MANY:  # the same spread, to one draw, without a look at everybody for each slot
+        spread = ((_evenly(at, weight), one) for one, weight in enumerate(weights) for at in range(weight))
+        return tuple(one for _, one in sorted(spread))
     total = sum(weights)
     credit = [0] * len(weights)
     everyone = range(len(weights))
@@ -173,9 +225,10 @@ def _turn(pairs: Sequence[tuple[Seat, Seat | None]], bands: Bands, answers: int)
     at: dict[tuple[Seat, Seat | None], int] = {}
     replies: dict[Reply, int] = {}
     slots = []
+    rests = [_Rest.of(band) for band in bands] if answers > 2 else []
     for pair in pairs:
         if pair not in at:
-            reply = _complete(pair, bands, answers)
+            reply = _complete(pair, rests, answers)
             at[pair] = replies.setdefault(reply, len(replies))
         slots.append(at[pair])
     if len(replies) == 1:
@@ -183,17 +236,34 @@ def _turn(pairs: Sequence[tuple[Seat, Seat | None]], bands: Bands, answers: int)
     return Turn(tuple(replies), tuple(slots))
 
 
-def _complete(pair: tuple[Seat, Seat | None], bands: Bands, answers: int) -> Reply:
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """A band from which replies are filled up: who stands where in it, and its places."""
+
+    band: tuple[Seat, ...]
+    at: dict[Seat, int]
+    places: frozenset[str]
+
+    @classmethod
+    def of(cls, band: tuple[Seat, ...]) -> _Rest:
+        at = {seat: at for at, seat in reversed(tuple(enumerate(band)))}
+        return cls(band, at, frozenset(seat.place for seat in band))
+
+
+def _complete(pair: tuple[Seat, Seat | None], rests: Sequence[_Rest], answers: int) -> Reply:
     """Return the reply that begins with `pair`: band by band, sites not yet in it first, in a fixed order."""
-    chosen = [seat for seat in pair if seat is not None]
-    if len(chosen) == 2:
-        for band in bands:
-            after = band.index(chosen[1]) + 1 if chosen[1] in band else 0
-            round_ = band[after:] + band[:after]
-            for again in (False, True):
-                for seat in round_:
-                    if len(chosen) < answers and _fits(seat, chosen):
-                        fresh = all(seat.place != other.place for other in chosen)
-                        if fresh or again:
-                            chosen.append(seat)
+    first, second = pair
+    if second is None:
+        return (first.answer,)
+    chosen, places = [first, second], {first.place, second.place}
+    for rest in rests:
+        after = rest.at.get(second, -1) + 1
+        for again in (False, True):
+            for at in itertools.chain(range(after, len(rest.band)), range(after)):
+                if len(chosen) >= answers or (not again and rest.places <= places):
+                    break
+                seat = rest.band[at]
+                if (again or seat.place not in places) and _fits(seat, chosen):
+                    chosen.append(seat)
+                    places.add(seat.place)
     return tuple(seat.answer for seat in chosen[:answers])

@@ -344,10 +344,10 @@ def test_alerts_about_alerts_are_not_told() -> None:
 
 
 def test_every_word_for_trouble_that_the_log_warns_of_is_known_here() -> None:
-    from gtm.app import node
+    from gtm.app import telling
 
     known = {after for _, after in facts._WRONG} | {after for _, after in facts._ONCE}
-    assert known | {"failing", "given up"} >= node.ALARMING, "those two are about alerts themselves"
+    assert known | {"failing", "given up"} >= telling.ALARMING, "those two are about alerts themselves"
 
 
 def test_a_thousand_endpoints_are_bounded_work() -> None:

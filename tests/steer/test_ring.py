@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
@@ -185,6 +186,43 @@ def test_B8_every_nameserver_with_the_same_key_gives_the_same_ring_whatever_the_
 def test_B8_the_sticky_ring_is_the_same_in_every_release() -> None:
     turn = drawn(ring.sticky(seats([1, 1, 1, 1]), 1, KEY))
     assert "".join(reply[0] for reply in turn[:32]) == "31101332203102033232131312100331"
+
+
+@pytest.mark.parametrize("sites", [0, 2, 7])
+@pytest.mark.parametrize("count", [ring.MANY + 1, 100, 1000])
+def test_B8_B7_many_seats_share_exactly_and_another_site_stands_second(count: int, sites: int) -> None:
+    of = [1 + one % 3 for one in range(count)] if count < 500 else [1] * count
+    band = tuple(
+        seat(str(at), weight, f"s{at % sites}" if sites else "", value=f"10.0.{at // 256}.{at % 256}")
+        for at, weight in enumerate(of)
+    )
+    turn = ring.exact((band,), 4)
+    assert shares(turn) == {str(at): Fraction(weight, sum(of)) for at, weight in enumerate(of)}
+    for reply in turn.replies:
+        assert len({answer.value for answer in reply}) == 4
+        if sites:
+            assert int(reply[0].endpoint) % sites != int(reply[1].endpoint) % sites
+    seconds = Counter(turn.replies[slot][1].endpoint for slot in turn.slots)
+    assert len(seconds) == count
+    for at, weight in enumerate(of):
+        assert seconds[str(at)] <= 4 * weight * len(turn.slots) / sum(of)
+    run = Counter(reply[0] for reply in drawn(turn)[: count // 2])
+    assert max(run.values()) <= 3
+
+
+def test_a_pool_of_thousands_costs_steps_and_not_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+    fits = ring._fits
+
+    def counted(one: ring.Seat, chosen: Sequence[ring.Seat]) -> bool:
+        nonlocal compared
+        compared += 1
+        return fits(one, chosen)
+
+    monkeypatch.setattr(ring, "_fits", counted)
+    band = tuple(seat(str(at), value=f"10.1.{at // 256}.{at % 256}") for at in range(3000))
+    assert len(ring.exact((band,), 4).replies) == 3000
+    assert compared < 5 * 3000
 
 
 def test_smooth_spreads_what_it_repeats() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gtm import brain, events
+from gtm import brain, events, seen
 from tests.stories import world
 
 MANY = 12
@@ -101,3 +101,27 @@ def test_A1_it_is_judged_only_when_all_rings_are(small_slices: None) -> None:
     assert not one.brain.judged()
     one.run(1)
     assert one.brain.judged()
+
+
+def test_what_costs_much_is_made_anew_after_a_rest_and_never_late_by_more_than_it() -> None:
+    one = world.World(TEXT)
+    one.run(20)
+    one.brain.feed(events.StoreChanged((seen.Override("1", "e0", "drain"),)), one.now)
+    due_s = one.brain.wake_at()
+    assert due_s is not None
+    assert due_s <= one.now + brain.GATHER_S  # the first is not kept waiting
+    one.brain.wake(one.now + 0.1)
+    assert not one.brain.pending()
+    one.brain.woke(one.now + 0.2)
+    one.brain.effects()
+    one.brain.feed(events.StoreChanged(()), one.now + 0.3)
+    rest_s = 0.201 + brain.REST * 0.1
+    one.brain.wake(one.now + rest_s - 0.01)
+    one.brain.woke(one.now + rest_s - 0.01)
+    assert one.brain.pending()
+    one.brain.wake(one.now + rest_s)
+    assert not one.brain.pending()
+    one.brain.woke(one.now + rest_s + 60)
+    one.brain.feed(events.StoreChanged((seen.Override("1", "e0", "drain"),)), one.now + rest_s + 60)
+    one.brain.wake(one.now + rest_s + 60 + brain.MOST_REST_S)
+    assert not one.brain.pending()
