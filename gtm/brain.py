@@ -15,15 +15,10 @@ from gtm import events, model, seen
 from gtm import table as tables
 from gtm.health import engine, news
 from gtm.health import verdict as verdicts
-from gtm.steer import audience, services, tiers, users
+from gtm.steer import audience, dirty, services, tiers, users
 from gtm.wire import bindings, overlay
 from gtm.wire import compile as compiler
 
-# A storm of results is one swap: rings are made this long after the first change (house section 7b).
-GATHER_S = 0.02
-# After rings are made, this process does other things for so many times as long, or a second at most, before it makes
-# some again: a pool of thousands costs a tenth of a second, and on a busy machine no probe would come to leave.
-REST, MOST_REST_S = 4.0, 1.0
 # All remembered health is written this often, so that it stays young (semantics A1: it is worth five minutes). What
 # has changed is written at once: a dead endpoint must not come back to life because this process died (section 6).
 REMEMBER_S = 5.0
@@ -72,9 +67,7 @@ class Brain:
         self._first_ring: list[int] = []
         self._first_service: dict[int, int] = {}
         self._now_s = 0.0
-        self._dirty: set[int] = set()
-        self._dirty_at_s = self._rest_until_s = self._cost_s = 0.0
-        self._refilled = False
+        self._dirty = dirty.Dirty()
         self._first_bad_s = 0.0
         self._remember_at_s = 0.0
         self._changed: set[str] = set()
@@ -113,7 +106,7 @@ class Brain:
         if self.growing:
             times.append(self._now_s)
         elif self._dirty:
-            times.append(self._dirty_at_s)
+            times.append(self._dirty.at_s)
         return min((at for at in times if at is not None), default=None)
 
     def wake(self, now: float) -> None:
@@ -123,16 +116,13 @@ class Brain:
         self._effects.extend(events.RunProbe(check) for check in self.health.due(now))
         if self.growing:
             self._grow(SLICE)
-        elif self._dirty and now >= self._dirty_at_s:
+        elif self._dirty and now >= self._dirty.at_s:
             self._refill(now)
         self._write_down(now)
 
     def woke(self, now: float) -> None:
         """Hear until when the last `wake` took: what made rings is followed by a rest."""
-        if self._refilled:
-            self._refilled, self._cost_s = False, self._cost_s + now - self._now_s
-            if not self._dirty:
-                self._rest_until_s, self._cost_s = now + min(REST * self._cost_s, MOST_REST_S), 0.0
+        self._dirty.made(now)
 
     # --- what others may ask --------------------------------------------------------------------------------------
     # Who asks while a big configuration grows gets it whole: then it is decided now, in one go.
@@ -236,7 +226,8 @@ class Brain:
         self.partition, grown, self._users = ready[2:]
         self.snapshot, self._configured = snapshot, True
         self._judged, self._judging = self.health.judged(now), False
-        self._decisions, self._rings, self._first_ring, self._dirty = [], [], [], set()
+        self._decisions, self._rings, self._first_ring = [], [], []
+        self._dirty.clear()
         self._first_service = {}
         self._growth, self.growing = self._grown(grown), True
         self._grow(SLICE)
@@ -338,37 +329,22 @@ class Brain:
 
     def _judge_all(self, now: float) -> None:
         self._judged = self._judging = True
-        self._touch_policies(range(len(self.snapshot.policies)), now)
+        self._dirty.touch(range(len(self.snapshot.policies)), now)
 
     def _announce(self, change: news.Transition) -> None:
-        kind: events.EventKind = "order" if change.kind == "order" else "guard" if change.kind == "guard" else "check"
-        if change.kind in {"endpoint", "idle"} or (change.kind in {"flap", "stale", "load"} and not change.name):
-            kind = "endpoint"
-        if change.kind == "source":
-            kind = "name"
         cause = f"{change.family}: {change.reason}" if change.family else change.reason
-        self._emit(kind, change.subject, change.before, change.after, cause)
+        self._emit(news.event_kind(change), change.subject, change.before, change.after, cause)
 
     def _touch(self, endpoints: Iterable[str], name: str, now: float) -> None:
         if name:  # a stream that left one node touches its own name alone (semantics A12)
-            self._touch_policies([self._users.by_name[name]] if name in self._users.by_name else [], now)
+            self._dirty.touch([self._users.by_name[name]] if name in self._users.by_name else [], now)
         else:
-            self._touch_policies(self.policies_of(endpoints), now)
-
-    def _touch_policies(self, indices: Iterable[int], now: float) -> None:
-        before = bool(self._dirty)
-        self._dirty.update(indices)
-        if self._dirty and not before:
-            self._dirty_at_s = max(now + GATHER_S, self._rest_until_s)
+            self._dirty.touch(self.policies_of(endpoints), now)
 
     def _refill(self, now: float) -> None:
         """Make the rings of some dirty policies anew, and hand out those that changed."""
         changed: dict[int, tables.Ring] = {}
-        self._refilled = True
-        some, most = [], SLICE
-        while self._dirty and most > 0:
-            some.append(self._dirty.pop())
-            most -= self._width(some[-1])
+        some = self._dirty.take(SLICE, self._width, now)
         for index in some:
             first = self._first_ring[index]
             for at, decision in enumerate(self._decide_all(index, now), first):
@@ -388,9 +364,7 @@ class Brain:
         self.revision += 1
         if changed:
             self._effects.append(events.SwapRings(self.revision, changed, self._first_bad_s))
-        if self._dirty:
-            self._dirty_at_s = now
-        else:
+        if not self._dirty:
             self._first_bad_s, self._judging = 0.0, False
 
     def current_table(self) -> tables.AnswerTable:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gtm import model
+from gtm import events, model
 from gtm.health import ballot, load, watches
 
 Kind = Literal["endpoint", "check", "guard", "flap", "stale", "order", "judged", "load", "source", "idle", "step"]
@@ -47,6 +47,15 @@ class EndpointState:
     stale: bool
     order: str
     not_for: tuple[str, ...] = ()
+
+
+def event_kind(change: Transition) -> events.EventKind:
+    """Return what kind of event tells of a transition."""
+    if change.kind in {"endpoint", "idle"} or (change.kind in {"flap", "stale", "load"} and not change.name):
+        return "endpoint"
+    if change.kind == "source":
+        return "name"
+    return "order" if change.kind == "order" else "guard" if change.kind == "guard" else "check"
 
 
 def quietly(endpoint: str) -> Transition:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gtm import brain, events, seen
+from gtm.steer import dirty
 from tests.stories import world
 
 MANY = 12
@@ -109,13 +110,13 @@ def test_what_costs_much_is_made_anew_after_a_rest_and_never_late_by_more_than_i
     one.brain.feed(events.StoreChanged((seen.Override("1", "e0", "drain"),)), one.now)
     due_s = one.brain.wake_at()
     assert due_s is not None
-    assert due_s <= one.now + brain.GATHER_S  # the first is not kept waiting
+    assert due_s <= one.now + dirty.GATHER_S  # the first is not kept waiting
     one.brain.wake(one.now + 0.1)
     assert not one.brain.pending()
     one.brain.woke(one.now + 0.2)
     one.brain.effects()
     one.brain.feed(events.StoreChanged(()), one.now + 0.3)
-    rest_s = 0.201 + brain.REST * 0.1
+    rest_s = 0.201 + dirty.REST * 0.1
     one.brain.wake(one.now + rest_s - 0.01)
     one.brain.woke(one.now + rest_s - 0.01)
     assert one.brain.pending()
@@ -123,5 +124,5 @@ def test_what_costs_much_is_made_anew_after_a_rest_and_never_late_by_more_than_i
     assert not one.brain.pending()
     one.brain.woke(one.now + rest_s + 60)
     one.brain.feed(events.StoreChanged((seen.Override("1", "e0", "drain"),)), one.now + rest_s + 60)
-    one.brain.wake(one.now + rest_s + 60 + brain.MOST_REST_S)
+    one.brain.wake(one.now + rest_s + 60 + dirty.MOST_REST_S)
     assert not one.brain.pending()
