@@ -202,6 +202,10 @@ class Caretaker:
         """Refuse: nothing is measured."""
         raise desk.Refused("unavailable", _WHY_NOT, _HINT)
 
+    async def doctor(self, zone: str) -> Mapping[str, Any]:
+        """Refuse: no zones are known, only their answers."""
+        raise desk.Refused("unavailable", _WHY_NOT, _HINT)
+
     async def orders(self) -> Sequence[desk.OrderView]:
         """Nothing is known of orders: the table holds what they did."""
         return ()

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, names, seen, view
-from gtm.app import challenges, collector, gauges, herald, ordering, reading, secrets, taking
+from gtm.app import challenges, collector, doctor, gauges, herald, ordering, reading, secrets, taking
 from gtm.app import node as nodes
 from gtm.config import plan, show
 from gtm.probes import push
@@ -124,6 +124,14 @@ class Desk:
     async def analytics(self, since: float) -> Mapping[str, Any]:
         """Return who asked what from where since then, and whether answers went as intended."""
         return await self.node.measuring.report(self.node.store, since)
+
+    async def doctor(self, zone: str) -> Mapping[str, Any]:
+        """Return what is served and how this machine is."""
+        pids = {f"{role} {pid}": pid for role, pid in self.node.processes}
+        try:
+            return await asyncio.to_thread(doctor.facts, self.node.snapshot, zone, pids)
+        except errors.GtmError as error:
+            raise desk.Refused("no-match", str(error)) from None
 
     # --- orders ----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "explain": "gtm.cli.explain:command",
     "probe": "gtm.cli.probe:command",
     "status": "gtm.cli.status:command",
+    "doctor": "gtm.cli.doctor:command",
     "events": "gtm.cli.events:command",
     "top": "gtm.cli.top:command",
     "drain": "gtm.cli.orders:drain",

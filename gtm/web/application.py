@@ -128,6 +128,14 @@ ROUTES = (
         "Who asked what from where, shares of answers beside what was intended, and what failovers moved.",
         {"since": SERIES_QUERY["since"]},
     ),
+    Route(
+        "GET",
+        "/api/v1/doctor",
+        "read",
+        read.doctor,
+        "What is served, and how this machine is: what `gtm doctor` begins with.",
+        {"zone": "only this zone"},
+    ),
     Route("GET", "/api/v1/orders", "read", read.list_orders, "The orders in force."),
     Route(
         "GET",

@@ -152,6 +152,9 @@ class WebNode(Protocol):
     async def analytics(self, since: float) -> Mapping[str, Any]:
         """Return who asked what from where since then, and whether answers went as intended."""
 
+    async def doctor(self, zone: str) -> Mapping[str, Any]:
+        """Return what is served (one zone, or the first ones) and how this machine is; refuse `no-match`."""
+
     async def orders(self) -> Sequence[OrderView]:
         """Return the orders in force."""
 

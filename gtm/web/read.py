@@ -96,6 +96,13 @@ async def analytics(request: web.Request) -> web.Response:
     return reply.ok(await here.node.analytics(moment(request.query.get("since", "1h"), here.now())))
 
 
+async def doctor(request: web.Request) -> web.Response:
+    """What is served, and how this machine is: what `gtm doctor` begins with."""
+    zone = request.query.get("zone", "")
+    names.wire(zone)
+    return reply.ok(await node.context(request).node.doctor(zone))
+
+
 async def list_orders(request: web.Request) -> web.Response:
     """The orders in force."""
     return reply.ok({"orders": [order_dict(one) for one in await node.context(request).node.orders()]})

@@ -1,4 +1,4 @@
-"""A node's name in, the answers that say who and what it is out: class CH, type TXT (RFC 4892)."""
+"""A node's name and digest in, the answers that say who and what it is out: class CH, type TXT (RFC 4892)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ TXT, CLASS = 16, 3
 _AA = 0x0400
 
 
-def answers(node: str) -> dict[bytes, runtime.Static]:
-    """Return the answers by name; the names are BIND's and NSD's."""
+def answers(node: str, digest: str) -> dict[bytes, runtime.Static]:
+    """Return the answers by name; the names are BIND's and NSD's, but for that of the configuration's digest (F6)."""
     version, name = _answer(f"GTM {__version__}"), _answer(node)
     by_name = {"id.server": name, "hostname.bind": name, "version.server": version, "version.bind": version}
+    by_name["digest.server"] = _answer(digest)
     return {names.key(owner): one for owner, one in by_name.items()}
 
 

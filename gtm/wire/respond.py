@@ -90,7 +90,7 @@ class Responder:
         self._place_names = whole.place_names
         self._key = whole.shared_key[: hashlib.blake2b.MAX_KEY_SIZE]
         self._node_name = whole.node.encode()
-        self._chaos = chaos.answers(whole.node)
+        self._chaos = chaos.answers(whole.node, whole.digest)
         self._cells = 0
         self._ages = 0
 

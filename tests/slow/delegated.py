@@ -76,7 +76,7 @@ zone:
 
 GTM = """
 node: {node}
-dns: {{listen: ["{ipv4}:53", "[{ipv6}]:53"], workers: 1}}
+dns: {{listen: ["{ipv4}:53", "[{ipv6}]:53"], workers: 1, explain_to: [{explain_to}]}}
 web: {{listen: "127.0.0.1:{web}"}}
 store: "memory:"
 flap: off
@@ -143,7 +143,9 @@ while True:
 
 
 class World(hosts.Namespace):
-    """The namespace with root, top level, child, edges and both nodes in it."""
+    """The namespace with root, top level, child, edges and both nodes in it; `explain_to` is the nodes' setting."""
+
+    explain_to = "127.0.0.0/8"
 
     def address(self, *addresses: str, do: str = "add") -> None:
         """Give loopback more addresses, or take some away."""
@@ -190,6 +192,7 @@ class World(hosts.Namespace):
                 node=node,
                 ipv4=ipv4,
                 ipv6=ipv6,
+                explain_to=self.explain_to,
                 web=8050 + int(node[-1]),
                 child=CHILD,
                 long=LONG_TEXT,
@@ -213,12 +216,12 @@ class World(hosts.Namespace):
 
 
 @contextmanager
-def world(logs: Path) -> Iterator[World]:
+def world(logs: Path, kind: type[World] = World) -> Iterator[World]:
     """Make the closed world, and wait until both nodes answer from judged health."""
     logs.chmod(0o777)
     for parent in list(logs.parents)[:3]:  # pytest keeps its folders to itself; servers that leave root pass through
         parent.chmod(parent.stat().st_mode | 0o011)
-    with hosts.namespace(f"gtm-closed-{os.getpid()}", logs, World) as made:
+    with hosts.namespace(f"gtm-closed-{os.getpid()}", logs, kind) as made:
         made.address(*(one for addresses in EDGES.values() for one in addresses))
         made.nsd("root", ".", ROOT, ROOT_ZONE)
         made.nsd("tld", "example", TLD, TLD_ZONE)

@@ -111,17 +111,18 @@ ALL = {
 SEND_SUBNETS = ("unbound-ecs", "recursor")
 
 
-def start(world: delegated.World) -> None:
-    """Start all of them, and wait until each has found the root."""
+def start(world: delegated.World, *which: str) -> None:
+    """Start those, or all, and wait until each has found the root."""
     hints = world.logs / "hints"
     hints.write_text(delegated.HINTS)
-    for what, one in ALL.items():
+    chosen = {what: one for what, one in ALL.items() if not which or what in which}
+    for what, one in chosen.items():
         world.address(one.address)
         folder = world.folder(what)
         values = {"folder": str(folder), "hints": str(hints), "address": one.address, **one.more}
         Path(folder, one.file).write_text(one.text.format(**values))
         command = [word.format(**values) for word in one.command]
         world.start(what, [delegated.have(command[0]), *command[1:]])
-    for one in ALL.values():
+    for one in chosen.values():
         look = functools.partial(world.short, one.address, "example", "NS")
         world.until(look, ["a.nic.example."], delegated.SETTLE_S)

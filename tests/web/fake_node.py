@@ -130,6 +130,7 @@ class FakeNode:
     )
     raises: Exception | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    findings: list[dict[str, str]] = field(default_factory=list)
     denials: list[tuple[str, str]] = field(default_factory=list)
     listeners: list[Callable[[events.Event], None]] = field(default_factory=list)
 
@@ -175,6 +176,10 @@ class FakeNode:
     async def analytics(self, since: float) -> Mapping[str, Any]:
         self._note("analytics", since)
         return ANALYTICS
+
+    async def doctor(self, zone: str) -> Mapping[str, Any]:
+        self._note("doctor", zone)
+        return {"node": "ns1", "digest": "abc123", "zones": [], "left_out": 0, "findings": list(self.findings)}
 
     async def orders(self) -> Sequence[node.OrderView]:
         self._note("orders")

@@ -286,6 +286,16 @@ async def test_series_are_asked_for_with_kind_division_moment_and_glob(
     assert (await get(http, "/api/v1/series?since=soon"))[0] == 400
 
 
+async def test_what_the_doctor_begins_with_is_asked_for_all_zones_or_one(
+    fake: fake_node.FakeNode, http: aiohttp.ClientSession
+) -> None:
+    status, body = await get(http, "/api/v1/doctor")
+    assert (status, body["node"], fake.asked[-1]) == (200, "ns1", ("doctor", ""))
+    await get(http, "/api/v1/doctor?zone=live.example.com")
+    assert fake.asked[-1] == ("doctor", "live.example.com")
+    assert (await get(http, "/api/v1/doctor?zone=a..b"))[0] == 400
+
+
 async def test_analytics_are_asked_for_since_a_moment(fake: fake_node.FakeNode, http: aiohttp.ClientSession) -> None:
     assert await get(http, "/api/v1/analytics?since=1d") == (200, fake_node.ANALYTICS)
     assert fake.asked[-1] == ("analytics", fake_node.NOW - 86400)

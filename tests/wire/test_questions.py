@@ -215,6 +215,9 @@ def test_chaos_names_the_node_to_those_who_may_know(server: world.Server) -> Non
         assert world.rcode(server.ask(name, "TXT", rdclass="CH", sender="::1")) == "NOERROR"
         assert world.rcode(server.ask(name, "TXT", rdclass="CH")) == "REFUSED"
         assert world.rcode(server.ask(name, "A", rdclass="CH", sender="127.0.0.1")) == "REFUSED"
+    digest = world.values(server.ask("digest.server.", "TXT", rdclass="CH", sender="127.0.0.1"))
+    assert digest == [f'"{server.table.digest}"']
+    assert world.rcode(server.ask("digest.server.", "TXT", rdclass="CH")) == "REFUSED"
     assert world.rcode(server.ask("other.bind.", "TXT", rdclass="CH", sender="127.0.0.1")) == "REFUSED"
 
 

@@ -1,0 +1,1 @@
+"""The doctor, against nameservers with planted faults."""

@@ -1,0 +1,76 @@
+"""`gtm doctor` in a closed world: two nodes below a fake root, looked at through a real resolver; then faults in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.slow import delegated, hosts, recursors
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+RESOLVER = recursors.ALL["unbound"].address
+
+
+class Trusting(delegated.World):
+    """A world whose nodes tell their digest to everybody in it."""
+
+    explain_to = '192.0.2.0/24, "2001:db8::/32"'
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[delegated.World]:
+    with delegated.world(tmp_path_factory.mktemp("doctor"), Trusting) as made:
+        recursors.start(made, "unbound")
+        yield made
+
+
+def doctor(world: delegated.World, *words: str) -> dict[str, Any]:
+    """Return what the doctor says."""
+    found: dict[str, Any] = json.loads(world.run(*hosts.GTM, "doctor", "--resolver", RESOLVER, "--json", *words))
+    return found
+
+
+def about_dns(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return level, subject and words of what was found outside of the machine."""
+    return [(one["level"], one["about"], one["what"]) for one in found["findings"] if delegated.ZONE in one["about"]]
+
+
+@pytest.mark.parametrize("where", ["running", "file"])
+def test_the_doctor_finds_a_good_zone_good(world: delegated.World, where: str) -> None:
+    node = ("--url", "http://127.0.0.1:8051")
+    said = doctor(world, *(node if where == "running" else ("-c", str(world.logs / "ns1" / "gtm.yaml"))))
+    found = about_dns(said)
+    assert said["ok"], said
+    assert {level for level, _, _ in found} == {"ok"}
+    served = [about for _, about, what in found if what == "authoritative over UDP, TCP and EDNS"]
+    assert len(served) == 4, "both nodes, over both families"
+    assert found[-1][2].endswith("4 of them tell their configuration's digest, which is ours")
+
+
+def test_the_doctor_prints_a_table_for_people(world: delegated.World) -> None:
+    said = world.run(*hosts.GTM, "doctor", delegated.ZONE, "--resolver", RESOLVER, "--url", "http://127.0.0.1:8051")
+    assert "✓ ok" in said
+    assert "0 errors" in said.splitlines()[-1]
+
+
+def test_F6_the_doctor_sees_that_a_node_is_gone_and_that_another_has_another_configuration(
+    world: delegated.World,
+) -> None:
+    world.end("ns2")
+    file = world.logs / "ns2" / "gtm.yaml"
+    found = about_dns(doctor(world, "-c", str(file)))
+    assert {about for level, about, _ in found if level == "error"} == {
+        f"ns2.{delegated.ZONE}. ({address}) of {delegated.ZONE}." for address in delegated.OURS["ns2"]
+    }
+    file.write_text(file.read_text().replace("192.0.2.144", "192.0.2.145"))
+    world.start("ns2", [*hosts.GTM, "serve", "-c", str(file)])
+    world.until(lambda: world.answers(delegated.OURS["ns2"][0], delegated.ZONE), True, delegated.SETTLE_S)
+    said = doctor(world, "--url", "http://127.0.0.1:8051")
+    assert not said["ok"]
+    what = [what for level, about, what in about_dns(said) if level == "error" and about.startswith("ns2")]
+    assert len(what) == 2
+    assert all(one.startswith("its configuration is another: ") for one in what)
