@@ -48,7 +48,7 @@ def test_G4_clock_jumps_change_no_verdict_and_orders_keep_their_length(
     with chaos.world("clock", tmp_path) as node:
         node.serve(environment=fake)
         node.ready()
-        node.until(lambda: {(name, "up") for name in EDGES} <= {*node.events("endpoint")}, True, 5)  # written a bit later
+        node.until(lambda: {(name, "up") for name in EDGES} <= {*node.events("endpoint")}, True, 5)
         known = len(node.events("endpoint"))
         with node.asked() as heard:
             # An order's time begins somewhere between the moment before it is asked for and the one after its answer.
