@@ -29,6 +29,24 @@ class Service:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tsig:
+    """A key of TSIG: its name (absolute, lower case), its algorithm, and where its secret is."""
+
+    name: str
+    algorithm: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Who may have a zone: networks, and the key that must sign; and whom to tell of changes (address and port)."""
+
+    allow: tuple[str, ...]
+    tsig: Tsig | None = None
+    notify: tuple[tuple[str, int], ...] = ()
+
+
 TARGETS = "ep"
 
 

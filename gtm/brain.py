@@ -66,6 +66,8 @@ class Brain:
         self._rings: list[tables.Ring] = []
         self._first_ring: list[int] = []
         self._first_service: dict[int, int] = {}
+        self.serials: dict[str, int] = {}  # of the zones that are transferred; set before a ConfigCame
+        self._soa_rings: dict[str, int] = {}
         self._now_s = 0.0
         self._dirty = dirty.Dirty()
         self._first_bad_s = 0.0
@@ -76,7 +78,7 @@ class Brain:
 
     def prepare(self, snapshot: model.Snapshot, networks: seen.Networks) -> None:
         """Do what does not depend on health for a `ConfigCame` of these two. Needs nothing of the rest: any thread."""
-        self._prepared = _prepared(snapshot, networks)
+        self._prepared = _prepared(snapshot, networks, self.serials)
 
     # --- the four verbs -------------------------------------------------------------------------------------------
 
@@ -90,6 +92,10 @@ class Brain:
                 self._configure(snapshot, networks, now)
             case events.StoreChanged():
                 self._ordered(change, now)
+            case events.SerialGrew(zone, soa, ttl_s) if zone in self._soa_rings and not self.growing:
+                self.revision += 1
+                ring = self._rings[self._soa_rings[zone]] = compiler.soa_ring(soa, ttl_s)
+                self._effects.append(events.SwapRings(self.revision, {self._soa_rings[zone]: ring}))
             case events.WatchBroke(checks):
                 self.health.hasten(checks, now)
             case events.ChallengesCame(challenges):
@@ -222,13 +228,13 @@ class Brain:
         self._remembered = {}
         ready, self._prepared = self._prepared, None
         if ready is None or ready[0] is not snapshot or ready[1] is not networks:
-            ready = _prepared(snapshot, networks)
+            ready = _prepared(snapshot, networks, self.serials)
         self.partition, grown, self._users = ready[2:]
         self.snapshot, self._configured = snapshot, True
         self._judged, self._judging = self.health.judged(now), False
         self._decisions, self._rings, self._first_ring = [], [], []
         self._dirty.clear()
-        self._first_service = {}
+        self._first_service, self._soa_rings = {}, {}
         self._growth, self.growing = self._grown(grown), True
         self._grow(SLICE)
 
@@ -251,6 +257,9 @@ class Brain:
                 self._first_service[index] = len(self._rings)
                 self._rings += self._services(index)
                 yield self._width(index)
+        for zone, (soa, ttl_s) in grown.soas.items():
+            self._soa_rings[zone] = len(self._rings)
+            self._rings.append(compiler.soa_ring(soa, ttl_s))
         before, self._rungs, self._pools = self._pools, {}, {}
         self._note_rungs(range(len(snapshot.policies)), quiet=True)
         for name, pool in snapshot.pools.items():
@@ -268,6 +277,7 @@ class Brain:
             shared_key=STICKY_KEY,
             grown=grown._replace(names=self.overlay.over(grown)),
             service_rings=self._first_service,
+            soa_rings=self._soa_rings,
         )
         self._effects.append(events.SwapTable(self._table))
         self.growing = False
@@ -319,7 +329,7 @@ class Brain:
                 self._judge_all(now)
                 continue
             if change.kind != "step":
-                self._announce(change)
+                self._emit(news.event_kind(change), change.subject, change.before, change.after, change.cause)
                 self._changed |= change.endpoints
             if change.first_bad_s and change.after == "down":
                 self._first_bad_s = min(self._first_bad_s or change.first_bad_s, change.first_bad_s)
@@ -330,10 +340,6 @@ class Brain:
     def _judge_all(self, now: float) -> None:
         self._judged = self._judging = True
         self._dirty.touch(range(len(self.snapshot.policies)), now)
-
-    def _announce(self, change: news.Transition) -> None:
-        cause = f"{change.family}: {change.reason}" if change.family else change.reason
-        self._emit(news.event_kind(change), change.subject, change.before, change.after, cause)
 
     def _touch(self, endpoints: Iterable[str], name: str, now: float) -> None:
         if name:  # a stream that left one node touches its own name alone (semantics A12)
@@ -354,10 +360,9 @@ class Brain:
                 ring = compiler.ring(decision)
                 if ring != self._rings[at]:
                     changed[at] = self._rings[at] = ring
-            if index in self._first_service:
-                for at, ring in enumerate(self._services(index), self._first_service[index]):
-                    if ring != self._rings[at]:
-                        changed[at] = self._rings[at] = ring
+            for at, ring in enumerate(self._services(index), self._first_service.get(index, 0)):
+                if ring != self._rings[at]:
+                    changed[at] = self._rings[at] = ring
         touched = {pool: self.snapshot.pools[pool] for index in some for pool in self.snapshot.policies[index].pools}
         self._note_pools(touched, now, self._pools)
         self._note_rungs(some)
@@ -410,5 +415,6 @@ class Brain:
         self._effects.append(events.Emit(events.Event(at, kind, subject, before, after, cause)))
 
 
-def _prepared(snapshot: model.Snapshot, networks: seen.Networks) -> _Prepared:
-    return snapshot, networks, audience.partition(snapshot, networks), compiler.grow(snapshot), users.users(snapshot)
+def _prepared(snapshot: model.Snapshot, networks: seen.Networks, serials: Mapping[str, int]) -> _Prepared:
+    partition, grown = audience.partition(snapshot, networks), compiler.grow(snapshot, serials)
+    return snapshot, networks, partition, grown, users.users(snapshot)

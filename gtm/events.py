@@ -75,7 +75,16 @@ class ChallengesCame:
     challenges: tuple[seen.Challenge, ...]
 
 
-Change = ConfigCame | ProbeCame | StoreChanged | WatchBroke | ChallengesCame
+@dataclass(frozen=True, slots=True)
+class SerialGrew:
+    """A zone that is transferred has a new serial: this is its SOA's rdata."""
+
+    zone: str
+    soa: bytes
+    ttl_s: int
+
+
+Change = ConfigCame | ProbeCame | StoreChanged | WatchBroke | ChallengesCame | SerialGrew
 
 
 # --- effects: what the brain wants done ---------------------------------------------------------------------------

@@ -358,6 +358,7 @@ class Zone:
     negative_ttl_s: int = 10
     records: tuple[Record, ...] = ()
     steer: Mapping[str, int] = field(default_factory=dict)
+    transfer: answering.Transfer | None = None
 
 
 @dataclass(frozen=True, slots=True)

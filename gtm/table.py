@@ -44,8 +44,9 @@ class Ring:
 
     Exact rings (`sticky` is None) advance `i` by one at each draw; sticky rings take `i` from a keyed hash of the
     client's prefix, cut to `sticky` = (IPv4 bits, IPv6 bits). No slots at all means NODATA with the zone's SOA,
-    unless `rcode` says otherwise (2 is SERVFAIL). `pool`, `rung`, `rule` (from 1) and `why` are for people;
-    `endpoints[r]` names the endpoints in `replies[r]`, for counting.
+    unless `rcode` says otherwise (2 is SERVFAIL), or there is a reply: then it is given, and is nobody's (an SOA).
+    `pool`, `rung`, `rule` (from 1) and `why` are for people; `endpoints[r]` names the endpoints in `replies[r]`, for
+    counting.
     """
 
     slots: tuple[int, ...] = ()

@@ -16,6 +16,7 @@ from gtm import errors, model, names, seen, table
 from gtm.health import depends, orders
 from gtm.steer import audience, explain, services
 from gtm.wire import lookup, records
+from gtm.wire.zone import SOA
 
 ASSUMPTIONS = ("down", "up")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -189,7 +190,7 @@ def explain_name(
     at_name = services.at(brain.snapshot, absolute, kind, index)
     if at_name is not None:
         return _service(brain, now, absolute, qtype.upper(), network, client, place, at_name, assume)
-    if index is None or (entry is not None and kind in entry.fixed):
+    if index is None or kind == SOA or (entry is not None and kind in entry.fixed):
         return _static(brain, absolute, qtype.upper(), client, place)
     policy = brain.snapshot.policies[index]
     which, scope = _audience(brain, index, qtype.upper(), network)

@@ -19,6 +19,7 @@ from typing import Any
 from gtm import __version__ as version
 from gtm import brain, events, model, probes, seen, table, view
 from gtm.app import book, challenges, doh, geography, judge, last, lingering, measuring, meter, secrets, taking, telling
+from gtm.app import sessions as secondaries
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -49,6 +50,8 @@ class Node:
         self.doh = doh.Answerer(functools.partial(self.measuring.counted, -1)) if snapshot.web.doh else None
         without = functools.partial(self.happened, "config", path, "", "unusable")
         self.vault = secrets.Vault(self.link.publish_keys, without)
+        self.secondaries = secondaries.Sessions(self, self.vault.signing)
+        self.link.on_passed = self.secondaries.take
         self.processes: tuple[tuple[str, int], ...] = ()
         self.restarts: Mapping[str, int] = {}
         self.on_reload: Callable[[], None] = lambda: None
@@ -127,6 +130,7 @@ class Node:
             first_revision=max(self.bound.revision, older),
             remembered={key: (status, wall - at, reason) for key, (status, at, reason) in remembered.items()},
         )
+        self.brain.serials |= await self.secondaries.zones.recall()
         self.atlas, networks = await taking.prepare(self.brain, self.snapshot)
         if self.bound.revision or self.last_at:
             self.inherited = True
@@ -155,6 +159,7 @@ class Node:
                 timer.cancel()
         self.challenges.close()
         await self.runner.close()
+        await self.secondaries.close()
         if self._keeper is not None:
             await self._keeper.close()
         self.happened("node", self.snapshot.node, "started", "stopped", "asked to")
@@ -278,6 +283,7 @@ class Node:
             self.doh.use(whole)
         self.lingering.swapped(whole.revision, dict(enumerate(whole.rings)), whole=True)
         self.link.publish_table(pack.pack_table(whole), whole.revision)
+        self.secondaries.zones.use(whole)
         self._published_anew()
 
     def _whole(self) -> table.AnswerTable:
@@ -295,6 +301,7 @@ class Node:
         if self.doh is not None:
             self.doh.rings(revision, rings, entries)
         self.link.publish_rings(pack.pack_rings(revision, rings, entries), revision)
+        self.secondaries.zones.rings(rings)
         self._published_anew()
 
     def _published_anew(self) -> None:

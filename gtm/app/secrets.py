@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gtm import answering, errors, model
+from gtm import answering, errors, model, names
 from gtm.serve import encryption, keys, sockets
-from gtm.wire import cookies
+from gtm.wire import cookies, tsig
 
 MAX_BYTES = 256 * 1024  # of a file: a chain of certificates takes some ten kilobytes
 LOOK_S = 10.0  # so soon after a file changed it is read: certificates are renewed weeks before they run out
+LEAST_TSIG_BYTES = 16  # RFC 8945 section 8: shorter secrets are guessed
 _HTTP = ("http/1.1",)  # what the web speaks inside of TLS
 
 
@@ -25,22 +27,36 @@ class Wanted:
     cookies: tuple[answering.Secret, ...] = ()
     dns: model.Certificate | None = None
     web: model.Certificate | None = None
+    tsig: tuple[answering.Tsig, ...] = ()
+    secondaries: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, snapshot: model.Snapshot) -> Wanted:
         """Return what a configuration wants."""
-        return cls(snapshot.dns.cookies.secrets, snapshot.dns.certificate, snapshot.web.certificate)
+        transfers = [zone.transfer for zone in snapshot.zones if zone.transfer is not None]
+        signing = tuple(dict.fromkeys(one.tsig for one in transfers if one.tsig is not None))
+        nets = tuple(dict.fromkeys(net for one in transfers for net in one.allow))
+        return cls(snapshot.dns.cookies.secrets, snapshot.dns.certificate, snapshot.web.certificate, signing, nets)
 
     @classmethod
     def told(cls, told: Mapping[str, Any]) -> Wanted:
         """Return what `dataclasses.asdict` made of one."""
         pairs = {name: model.Certificate(**told[name]) for name in ("dns", "web") if told.get(name)}
-        return cls(tuple(answering.Secret(**one) for one in told.get("cookies", ())), **pairs)
+        signing = (
+            answering.Tsig(one["name"], one["algorithm"], answering.Secret(**one["secret"]))
+            for one in told.get("tsig", ())
+        )
+        nets = tuple(told.get("secondaries", ()))
+        return cls(
+            tuple(answering.Secret(**one) for one in told.get("cookies", ())),
+            tsig=tuple(signing), secondaries=nets, **pairs,
+        )  # fmt: skip
 
     def files(self) -> list[str]:
         """Return every file that is read."""
         pairs = [one for one in (self.dns, self.web) if one is not None]
-        return [one.file for one in self.cookies if one.file] + [path for one in pairs for path in (one.chain, one.key)]
+        text = [one for one in (*self.cookies, *(key.secret for key in self.tsig)) if one.file]
+        return [one.file for one in text] + [path for one in pairs for path in (one.chain, one.key)]
 
 
 def guards(dns: model.DnsSettings) -> dict[str, Any]:
@@ -77,11 +93,18 @@ class Vault:
         """Read everything and give it out."""
         self._wanted, self._stamp = wanted, _stamp(wanted.files())
         chain, key = self._pair(wanted.dns, encryption.Changing(())) or (self._given.certificate, self._given.key)
-        self._given = keys.Keys(tuple(_cookies(wanted.cookies, os.environ, self._trouble)), chain, key)
+        self._given = keys.Keys(
+            tuple(_cookies(wanted.cookies, os.environ, self._trouble)), chain, key,
+            tuple(_signing(wanted.tsig, os.environ, self._trouble)), wanted.secondaries,
+        )  # fmt: skip
         self._publish(self._given)
         if wanted.web is not None:
             self.web = self.web or encryption.Changing(_HTTP)
             self._pair(wanted.web, self.web)
+
+    def signing(self) -> Mapping[str, tsig.Key]:
+        """Return the keys of TSIG that could be read, by name."""
+        return {names.text(one.name): one for one in self._given.tsig}
 
     def look(self) -> None:
         """Read and give out anew if a file is not what it was."""
@@ -148,6 +171,25 @@ def _cookies(
         if at == 0:
             return []
     return found
+
+
+def _signing(
+    wanted: Sequence[answering.Tsig], environment: Mapping[str, str], trouble: Callable[[str], None]
+) -> Iterator[tsig.Key]:
+    """Yield the keys that can be had; whoever must sign with another gets nothing meanwhile."""
+    for one in wanted:
+        where = one.secret.file or f"${one.secret.env}"
+        try:
+            text = _text(one.secret.file) if one.secret.file else environment.get(one.secret.env, "")
+            secret = base64.b64decode(text.strip(), validate=True)
+            if len(secret) < LEAST_TSIG_BYTES:
+                raise ValueError(where)
+        except OSError as wrong:
+            trouble(f"the secret of the key {one.name} cannot be read: {where}: {wrong.strerror or wrong}")
+        except ValueError:
+            trouble(f"the secret of the key {one.name} is not at least {LEAST_TSIG_BYTES} bytes in base64: {where}")
+        else:
+            yield tsig.Key(names.key(one.name), one.algorithm, secret)
 
 
 def _text(path: str) -> str:

@@ -260,7 +260,8 @@ def digest(snapshot: model.Snapshot) -> str:
     dns = replace(own, **{name: getattr(snapshot.dns, name) for name in _SHARED})
     hashed = hashlib.sha256()
     for part in (
-        *(dns, snapshot.guard_min_alive, snapshot.flap, snapshot.orders, snapshot.policies, snapshot.zones),
+        *(dns, snapshot.guard_min_alive, snapshot.flap, snapshot.orders, snapshot.policies),
+        tuple(replace(zone, transfer=None) for zone in snapshot.zones),
         *(snapshot.regions, snapshot.profiles, snapshot.endpoints, snapshot.sites, snapshot.pools),
     ):
         hashed.update(repr(part).encode())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from gtm import model, names, units
-from gtm.config import audience, decode, marks, nodes, probing, schema, services, static
+from gtm import answering, model, names, units
+from gtm.config import audience, decode, marks, nodes, probing, schema, services, static, transfers
 
 _WILDCARD = "*."
 
@@ -271,15 +272,28 @@ def read(
             steering.add(owner, one)
         steering.targets.reserve(map(names.key, (*steering.steer, *map(names.text, still.types()))))
         still.records += steering.targets.records(written.ttl)
-        zones[absolute] = _zone(absolute, written, still, steering.steer)
+        zones[absolute] = _zone(absolute, written, still, steering.steer, _transfer(nouns, written, path))
         cuts = {names.text(owner) for owner, types in still.types().items() if static.NS in types} - {absolute}
         steered[absolute] = steering, cuts
     for absolute, (steering, cuts) in steered.items():
         steering.hidden(cuts | (zones.keys() - {absolute}))
-    return tuple(zones.values()), policies
+    served = tuple(zones.values())
+    if twice := transfers.doubled(served):
+        nouns.report.error("bad-tsig", ("zones",), f"the key {twice} is not the same in all zones", at="key")
+    return served, policies
 
 
-def _zone(absolute: str, written: schema.Zone, still: static.Static, steer: Mapping[str, int]) -> model.Zone:
+def _transfer(nouns: nodes.Nouns, written: schema.Zone, path: marks.Path) -> answering.Transfer | None:
+    return transfers.transfer(written.transfer, functools.partial(nodes.relative, nouns.report, (*path, "transfer")))
+
+
+def _zone(
+    absolute: str,
+    written: schema.Zone,
+    still: static.Static,
+    steer: Mapping[str, int],
+    transfer: answering.Transfer | None,
+) -> model.Zone:
     return model.Zone(
         name=absolute,
         # Without any, the zone serves itself, as the empty zones of RFC 6303 section 3 do.
@@ -289,6 +303,7 @@ def _zone(absolute: str, written: schema.Zone, still: static.Static, steer: Mapp
         negative_ttl_s=written.negative_ttl,
         records=tuple(still.records),
         steer=dict(sorted(steer.items())),
+        transfer=transfer,
     )
 
 

@@ -34,6 +34,11 @@ class Transition:
     first_bad_s: float = 0.0
     name: str = ""
 
+    @property
+    def cause(self) -> str:
+        """The reason, with the family where only that one is meant."""
+        return f"{self.family}: {self.reason}" if self.family else self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:

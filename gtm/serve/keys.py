@@ -13,24 +13,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from gtm.serve import shared
-from gtm.wire import cookies, extras, guard, limit
+from gtm.wire import cookies, extras, guard, limit, tsig
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
     """What workers must know and nobody else may. `cookies` are secrets of 16 bytes, the newest first;
-    `certificate` (a chain) and `key` are PEM, empty for none.
+    `certificate` (a chain) and `key` are PEM, empty for none. `tsig` are keys of TSIG, `secondaries` the networks that
+    may ask for transfers at all.
     """
 
     cookies: tuple[bytes, ...] = ()
     certificate: str = ""
     key: str = ""
+    tsig: tuple[tsig.Key, ...] = ()
+    secondaries: tuple[str, ...] = ()
 
 
 def write(keys: Keys) -> int:
     """Return a descriptor of memory that holds `keys`."""
     fd = os.memfd_create("gtm-keys", os.MFD_CLOEXEC)
-    told = {"cookies": [one.hex() for one in keys.cookies], "certificate": keys.certificate, "key": keys.key}
+    told: dict[str, Any] = {
+        "cookies": [one.hex() for one in keys.cookies],
+        "certificate": keys.certificate,
+        "key": keys.key,
+    }
+    told["tsig"] = [(one.name.hex(), one.algorithm, one.secret.hex()) for one in keys.tsig]
+    told["secondaries"] = list(keys.secondaries)
     os.pwrite(fd, json.dumps(told).encode(), 0)
     return fd
 
@@ -40,7 +49,11 @@ def read(fd: int) -> Keys:
     if fd < 0:
         return Keys()
     told = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
-    return Keys(tuple(bytes.fromhex(one) for one in told["cookies"]), told["certificate"], told["key"])
+    signing = (tsig.Key(bytes.fromhex(name), how, bytes.fromhex(secret)) for name, how, secret in told.get("tsig", ()))
+    return Keys(
+        tuple(bytes.fromhex(one) for one in told["cookies"]), told["certificate"], told["key"],
+        tuple(signing), tuple(told.get("secondaries", ())),
+    )  # fmt: skip
 
 
 def extras_of(guards: Mapping[str, Any], keys: Keys, page: shared.Page, now_s: float) -> extras.Extras:

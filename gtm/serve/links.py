@@ -100,6 +100,7 @@ class Links:
         self._rings: list[bytes] = []
         self._revision = self._table_revision = 0
         self._bound: asyncio.Future[Bound] = self._loop.create_future()
+        self.on_passed: Callable[[str, bytes, int], None] = _let_go  # `transfer` with a connection, or `knock`
         self.candidates: list[channel.Channel] = []  # workers on trial that this process is to judge
 
     @classmethod
@@ -268,6 +269,8 @@ class Links:
                     self._workers[number].give("tap", self.taps[number].fd)
                     if self._journal is not None:  # the one that it was started with may be the one before
                         self._workers[number].give("journal", self._journal.fd)
+                elif message.kind in {"transfer", "knock"}:
+                    self.on_passed(*message)
                 elif message.kind == "swapped":
                     self._on_swapped(number, int(message.json()["revision"]))
         except EOFError:
@@ -286,3 +289,8 @@ class Links:
         if self._keys >= 0:
             os.close(self._keys)
             self._keys = -1
+
+
+def _let_go(kind: str, body: bytes, fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)

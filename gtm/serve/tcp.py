@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from gtm.serve import shared, udp
+from gtm.wire import transfer
 
 QUERY_BYTES = udp.QUERY_BYTES  # semantics G6; a longer length prefix closes the connection
 # Questions answered in one turn of the loop, so that a pipeline of a thousand delays a datagram by under a millisecond.
@@ -34,6 +35,10 @@ class Limits(NamedTuple):
     idle_s: float = 15.0
 
 
+# A client (family, address), its socket, and what it sent and nobody answered: says whether somebody else answers it.
+HandOver = Callable[[int, int, socket.socket, bytes], bool]
+
+
 class Server:
     """All connections of one worker, longest idle first."""
 
@@ -50,6 +55,7 @@ class Server:
         self.answer = answer
         self.oops = oops
         self.drop = drop  # counts what is not let in
+        self.hand_over: HandOver | None = None  # takes connections that ask for transfers
         self.scratch = memoryview(bytearray(_READ_BYTES))  # read into and emptied within one turn: one for all
         self._limits = limits
         self._page = page
@@ -186,7 +192,8 @@ class Connection(asyncio.BufferedProtocol):
         self._scheduled = False
         if self._transport is None or self._stuck:
             return
-        at, waiting, replies = 0, self._unanswered, []
+        at, waiting = 0, self._unanswered
+        replies: list[bytes] = []
         for _ in range(_BATCH):
             size = int.from_bytes(waiting[at : at + 2]) if len(waiting) >= at + 2 else 0
             if size > QUERY_BYTES:
@@ -194,7 +201,10 @@ class Connection(asyncio.BufferedProtocol):
                 return
             if len(waiting) < at + 2 + size or len(waiting) < at + 2:
                 break
-            reply = self._answered(bytes(waiting[at + 2 : at + 2 + size]))
+            packet = bytes(waiting[at + 2 : at + 2 + size])
+            if transfer.is_asked(packet) and self._handed_over(bytes(waiting[at:]), replies):
+                return
+            reply = self._answered(packet)
             if reply is not None:
                 # RFC 7766 section 8: the length and the message in one write.
                 replies.append(len(reply).to_bytes(2) + reply)
@@ -204,6 +214,21 @@ class Connection(asyncio.BufferedProtocol):
             self._server.active(self, self._loop.time())
             self._send(b"".join(replies))
         self._go_on()
+
+    def _handed_over(self, waiting: bytes, replies: list[bytes]) -> bool:
+        """Let somebody else go on with this connection, who has the time that a transfer takes (RFC 5936)."""
+        if self._server.hand_over is None or type(self) is not Connection or self._transport is None:
+            return False  # inside of something else than TCP it cannot be passed on
+        self._send(b"".join(replies))
+        replies.clear()
+        sock = self._transport.get_extra_info("socket")
+        if self._transport.get_write_buffer_size() or not self._server.hand_over(
+            self._family, self._address, sock, waiting
+        ):
+            return False
+        self._server.forget(self)
+        self._transport.abort()  # this end of it; the other process has its own
+        return True
 
     def _send(self, data: bytes) -> None:
         if self._transport is not None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from gtm import errors
-from gtm.serve import channel, counters, doors, journal, keys, quench, shared, sockets, tap, tcp, udp
+from gtm.serve import channel, counters, doors, handover, journal, keys, quench, shared, sockets, tap, tcp, udp
 from gtm.wire import extras, respond, runtime, steps, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
@@ -85,6 +85,8 @@ class Worker:
         answer = self._tapped(self._answer)
         self._tcp = tcp.Server(answer, self._oops, limits, self._page, settings.worker, drop=self._drop)
         self._doors = doors.Doors(self._tcp, guards, self._drop)
+        self._handover = handover.Handover(self._channel)
+        self._tcp.hand_over = self._handover.pass_on
         self._take_secrets(secret)
         self._listeners: list[asyncio.Server] = []
         self._quench = quench.Quench()
@@ -245,6 +247,9 @@ class Worker:
         if self._more.jar is not None:
             self._more.jar.use(keys.secrets(secret, self._page))
         self._doors.take(secret)
+        self._handover.take(secret)
+        self._more.keyring.use(secret.tsig)
+        self._more.keyring.now_s = time.time()
 
     def _apply(self) -> None:
         """Read the journal to its end, unless that is under way; then read it again when it is done."""
@@ -323,6 +328,7 @@ class Worker:
         self._more.idle_s = self._tcp.idle_s()
         if self._more.jar is not None:
             self._more.jar.tick(time.time())
+        self._more.keyring.now_s = time.time()
 
     def _keep_house(self) -> None:
         """Send counts, and collect the little garbage that there is at a time that we choose."""

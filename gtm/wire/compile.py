@@ -88,20 +88,35 @@ class Grown(NamedTuple):
 
     zones: tuple[table.ZoneEntry, ...]
     names: Mapping[bytes, table.Entry]
+    soas: Mapping[str, tuple[bytes, int]]  # rdata and TTL, of the zones that are transferred
 
 
-def grow(snapshot: model.Snapshot) -> Grown:
+def soa_ring(soa: bytes, ttl_s: int) -> table.Ring:
+    """Return what answers for the SOA of a zone whose serial grows by itself."""
+    return table.Ring((), (answer(AA, (record(OWNER_IS_QUESTION, zones.SOA, ttl_s, soa),)),), ((),), ttl_s=ttl_s)
+
+
+def grow(snapshot: model.Snapshot, serials: Mapping[str, int] | None = None) -> Grown:
     """Return the names of `snapshot`.
 
     The SOA serial comes from the configuration's digest: the same on every nameserver that has the same
-    configuration, another after an edit. Nobody transfers the zones, so it need not grow.
+    configuration, another after an edit. A zone that is transferred has one of its own, in `serials`.
     """
     serial = int.from_bytes(hashlib.sha256(snapshot.digest.encode()).digest()[:4], "big") or 1
     apexes = frozenset(names.key(zone.name) for zone in snapshot.zones)
     owners = services.owners(snapshot.policies)
-    trees = [zones.grow(zone, index, serial, apexes, owners) for index, zone in enumerate(snapshot.zones)]
+    known, soas = serials or {}, services.serials(snapshot.policies, snapshot.zones)
+    trees = []
+    for index, zone in enumerate(snapshot.zones):
+        own = known.get(zone.name, serial)
+        trees.append(zones.grow(zone, index, own, apexes, services=owners, soa=soas.get(zone.name, -1)))
     compiler = _Compiler(trees)
-    return Grown(compiler.zones, compiler.entries())
+    found = {
+        zone.name: (tree.soa.rdatas[0], tree.soa.ttl_s)
+        for zone, tree in zip(snapshot.zones, trees, strict=True)
+        if zone.name in soas
+    }
+    return Grown(compiler.zones, compiler.entries(), found)
 
 
 def build(
@@ -116,25 +131,27 @@ def build(
     shared_key: bytes = b"",
     grown: Grown | None = None,
     service_rings: Mapping[int, int] | None = None,
+    soa_rings: Mapping[str, int] | None = None,
 ) -> table.AnswerTable:
     """Return the answer table of `snapshot`; `steerings` stand in the order of its policies.
 
     `grown` is what `grow` made of the same snapshot, if it was asked before; `service_rings` says where the rings of a
-    policy's services begin.
+    policy's services begin, `soa_rings` where that of a zone's SOA is.
     """
     grown = grown or grow(snapshot)
+    made = services.steerings(
+        [_steering(one, policy, snapshot) for one, policy in zip(steerings, snapshot.policies, strict=True)],
+        snapshot.policies,
+        service_rings or {},
+        [len(one.a) for one in steerings],
+    )
     return table.AnswerTable(
         revision=revision,
         digest=snapshot.digest,
         node=snapshot.node,
         zones=grown.zones,
         names=grown.names,
-        steerings=services.steerings(
-            [_steering(one, policy, snapshot) for one, policy in zip(steerings, snapshot.policies, strict=True)],
-            snapshot.policies,
-            service_rings or {},
-            [len(one.a) for one in steerings],
-        ),
+        steerings=(*made, *services.apexes(made, snapshot.zones, soa_rings or {})),
         prefixes=prefixes,
         rings=rings,
         places=places,
@@ -216,14 +233,16 @@ class _Compiler:
             return self._cname(owner, node)
         steered = {zones.A, zones.AAAA, zones.CNAME} if node.steering >= 0 else set()
         fixed = {
-            kind: answer(AA, _at_question(kind, rrset)) for kind, rrset in node.sets.items() if kind not in steered
+            kind: answer(AA, _at_question(kind, rrset))
+            for kind, rrset in node.sets.items()
+            if kind not in steered and (kind != zones.SOA or node.soa < 0)
         }
         if fixed or steered:  # E5; a bare branch of the tree has nothing to be asked for
             fixed[zones.ANY] = fixed.get(zones.HINFO) or any_answer()
         above = self._parent_zone(owner, node)
         if above is not None:  # RFC 4035 section 3.1.4.1: DS is the parent's, and the parent is here too
             fixed[zones.DS] = self._ds(owner, above)
-        return table.Entry(node.zone, fixed, node.steering)
+        return table.Entry(node.zone, fixed, node.soa if node.soa >= 0 else node.steering)
 
     def _parent_zone(self, owner: bytes, node: zones.Node) -> zones.Tree | None:
         if owner != self.trees[node.zone].apex:

@@ -5,7 +5,7 @@ RFC 5001 (NSID), RFC 7828 (keepalive), RFC 7830 (padding), RFC 7873 (cookies).
 
 from __future__ import annotations
 
-from gtm.wire import cookies, edns, query
+from gtm.wire import cookies, edns, query, tsig
 
 # Transports over which strangers on the way see lengths only: padding is for them (RFC 7830 section 6).
 ENCRYPTED = frozenset({"tls", "https"})
@@ -16,11 +16,13 @@ CONNECTIONS = frozenset({"tcp", "tls"})
 class Extras:
     """What answers depend on besides the table and the question. `jar` None: cookies are ignored (an unknown option).
 
-    `idle_s` is how long a connection may idle now, 0 where nobody keeps it; whoever keeps connections sets it.
+    `idle_s` is how long a connection may idle now, 0 where nobody keeps it; whoever keeps connections sets it. Who
+    holds keys of TSIG sets those of `keyring`, and its clock.
     """
 
     def __init__(self, jar: cookies.Jar | None = None) -> None:
         self.jar = jar
+        self.keyring = tsig.Keyring()
         self.idle_s = 0.0
 
     def options(self, opt: edns.Opt, node: bytes, family: int, key: cookies.Key, transport: str) -> tuple[bytes, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dnslib
 
 from gtm import names, table
 from gtm.wire import records, respond
+
+_SOA = 6
 
 
 class Found(NamedTuple):
@@ -37,9 +39,17 @@ def essence(reply: bytes) -> Essence:
         message = dnslib.DNSRecord.parse(reply)  # type: ignore[no-untyped-call]
     except dnslib.DNSError:
         return Essence(False)
-    found = frozenset(f"{dnslib.QTYPE.get(one.rtype)} {one.rdata}" for one in message.rr)  # type: ignore[no-untyped-call]
+    found = frozenset(map(_record, message.rr))
     rcode = str(dnslib.RCODE.get(message.header.rcode))  # type: ignore[no-untyped-call]
     return Essence(True, rcode, bool(message.header.aa), found)
+
+
+def _record(one: Any) -> str:
+    """Return a record without its owner and TTL, an SOA without its serial: each nameserver counts for itself."""
+    data = str(one.rdata)
+    if one.rtype == _SOA:
+        data = " ".join(word for at, word in enumerate(data.split()) if at != 2)
+    return f"{dnslib.QTYPE.get(one.rtype)} {data}"  # type: ignore[no-untyped-call]
 
 
 def question(name: str, rtype: str) -> bytes:

@@ -60,7 +60,9 @@ def read(packet: bytes) -> Query | str:
         return Query(flags, rcode=FORMERR)
     kind, klass = _TYPE_CLASS.unpack_from(packet, at)
     asked = Query(flags, at + 4, packet[HEADER_BYTES:at].lower(), kind, klass)
-    if kind == IXFR and authority == 1:  # RFC 1995 section 3 puts a SOA there; the answer is no in any case
+    if (
+        kind == IXFR and authority == 1
+    ):  # RFC 1995 section 3 puts a SOA there; over UDP, and to strangers, the answer is no
         return asked._replace(rcode=REFUSED)
     if answers or authority or additional > MAX_ADDITIONAL:
         return asked._replace(rcode=FORMERR)
@@ -98,7 +100,7 @@ def _additional(packet: bytes, asked: Query, count: int) -> Query:
         return asked._replace(rcode=BADVERS)  # RFC 6891 section 6.1.3
     if opt is not None and opt.bad:
         return asked._replace(rcode=FORMERR)
-    if signed:  # RFC 8945 section 5.2.1: we hold no keys
+    if signed:  # RFC 8945 section 5.2.1: whoever holds keys looks closer
         return asked._replace(rcode=NOTAUTH)
     return asked
 

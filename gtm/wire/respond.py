@@ -317,6 +317,12 @@ class Responder:
         if isinstance(asked, str):
             self._tally.drop(asked)
             return None
+        if asked.rcode == query.NOTAUTH and self._more.keyring.keys:  # it is signed: RFC 8945 section 5.2
+            most = (asked.opt and edns.limit(asked.opt.size)) or edns.MIN_UDP_BYTES
+            return self._more.keyring.answered(
+                packet, lambda plain: self.answer(plain, family, address, transport),
+                most if transport == "udp" else MAX_TCP_BYTES,
+            )  # fmt: skip
         options, rcode = b"", asked.rcode
         if asked.opt is not None and asked.opt.options:
             key = address, packet[asked.end :]

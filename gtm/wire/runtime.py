@@ -79,7 +79,9 @@ class Turn:
         self.pool = ring.pool
         self.error = edns.error_option(ring.why) if ring.why else b""  # what is said to those who may see reasons
         # What is said when there are no slots; None is NODATA, which needs the zone's SOA.
-        self.instead = Static(table.Fixed(ring.rcode, 0, 0, 0, b"")) if ring.rcode else None
+        self.instead = self.replies[0] if self.replies and not ring.slots else None
+        if ring.rcode:
+            self.instead = Static(table.Fixed(ring.rcode, 0, 0, 0, b""))
 
 
 class Prefixes:
@@ -200,15 +202,14 @@ class Nodes:
 
     def node(self, entry: table.Entry) -> Node:
         """Return what is at one name."""
-        node: Node = {_KIND.pack(kind) + IN: Static(fixed) for kind, fixed in entry.fixed.items()}
+        node: Node = dict(self._steer(entry.zone, entry.steering)) if entry.steering >= 0 else {}
+        node |= {_KIND.pack(kind) + IN: Static(fixed) for kind, fixed in entry.fixed.items()}
         node[BELOW] = self._nxdomain[entry.zone]
         if entry.cut is not None:
             node[ANYTHING] = node[BELOW] = Static(entry.cut)
-        elif entry.steering >= 0:
-            node.update(self._steer(entry.zone, entry.steering))
         elif entry.cname is not None:
             node[ANYTHING] = Static(entry.cname)
-        else:
+        elif entry.steering < 0:
             node[ANYTHING] = self._nodata[entry.zone]
         return node
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gtm import model, names
 
 A, NS, CNAME, SOA, HINFO, AAAA, DS, ANY = 1, 2, 5, 6, 13, 28, 43, 255
 
-# Nobody transfers these zones, so refresh and retry mean little; the values are those that zone checkers ask for
+# Where nobody transfers the zone, refresh and retry mean little; the values are those that zone checkers ask for
 # (RIPE-203, RFC 1912 section 2.2: expire two to four weeks).
 REFRESH_S, RETRY_S, EXPIRE_S = 14400, 3600, 1209600
+# A secondary follows failovers by NOTIFY; one that got none is behind for no longer than this.
+SECONDARY_REFRESH_S, SECONDARY_RETRY_S = 60, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,16 @@ RRsets = Mapping[int, RRset]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What exists at one owner. `steering` is the policy's index or -1; `cut` says that the name is delegated away."""
+    """What exists at one owner. `steering` is the policy's index or -1; `cut` says that the name is delegated away.
+
+    `soa` is the steering of an apex whose serial grows by itself, or -1.
+    """
 
     zone: int
     sets: RRsets = field(default_factory=dict)
     steering: int = -1
     cut: bool = False
+    soa: int = -1
 
 
 @dataclass(slots=True)
@@ -58,10 +64,13 @@ class Tree:
 Services = Sequence[Sequence[tuple[bytes, int]]]
 
 
-def grow(zone: model.Zone, index: int, serial: int, others: frozenset[bytes], services: Services = ()) -> Tree:
+def grow(
+    zone: model.Zone, index: int, serial: int, others: frozenset[bytes], *, services: Services = (), soa: int = -1
+) -> Tree:
     """Return the tree of `zone`. `others` are the apexes of all zones; what lies in a deeper one is left to it.
 
-    `services` are, by policy, the labels before a steered name that has its services there, and their steerings.
+    `services` are, by policy, the labels before a steered name that has its services there, and their steerings; `soa`
+    is the steering of an apex whose serial grows by itself.
     """
     apex = names.key(zone.name)
     tree = Tree(index, apex, _rrsets(zone, apex, serial))
@@ -85,6 +94,8 @@ def grow(zone: model.Zone, index: int, serial: int, others: frozenset[bytes], se
         for labels, steering in services[policy] if services else ():
             there = tree.nodes.get(labels + owner)
             tree.nodes[labels + owner] = Node(index, there.sets if there is not None else {}, steering=steering)
+    if soa >= 0:
+        tree.nodes[apex] = replace(tree.nodes[apex], soa=soa)
     for owner in (*tree.nodes, *(edges & others)):
         above = names.parent(owner) if len(owner) > len(apex) else apex
         while len(above) > len(apex) and above not in tree.nodes and not _beyond(above, apex, edges, others):
@@ -116,7 +127,10 @@ def _rrsets(zone: model.Zone, apex: bytes, serial: int) -> dict[bytes, RRsets]:
     for record in zone.records:
         if zone.nameservers and record.owner == apex and record.type in {SOA, NS}:
             continue  # the fields of the zone say it, and would be doubled
-        add(record.owner, record.type, record.ttl_s, record.rdata)
+        rdata = record.rdata
+        if record.type == SOA and zone.transfer is not None:  # the serial that was written would stand still
+            rdata = rdata[:-20] + serial.to_bytes(4) + rdata[-16:]
+        add(record.owner, record.type, record.ttl_s, rdata)
     for host, addresses in zone.nameservers:
         add(apex, NS, zone.ttl_s, names.wire(host))
         for text in addresses:
@@ -138,7 +152,8 @@ def _soa(zone: model.Zone, primary: bytes, serial: int) -> bytes:
         mailbox = bytes((len(label),)) + label + names.wire(host)
     else:
         mailbox = names.wire(host)
-    return primary + mailbox + struct.pack(">IIIII", serial, REFRESH_S, RETRY_S, EXPIRE_S, zone.negative_ttl_s)
+    times = (REFRESH_S, RETRY_S) if zone.transfer is None else (SECONDARY_REFRESH_S, SECONDARY_RETRY_S)
+    return primary + mailbox + struct.pack(">IIIII", serial, *times, EXPIRE_S, zone.negative_ttl_s)
 
 
 def negative_ttl_s(soa: RRset) -> int:

@@ -86,7 +86,7 @@ def cases(whole: table.AnswerTable) -> Iterator[dict[str, Any]]:
 def challenged(whole: table.AnswerTable) -> tuple[bytes, list[dict[str, Any]]]:
     """Return a frame that changes single names of `whole`, and questions with their answers after it."""
     over = overlay.Overlay()
-    over.over(compiler.Grown(whole.zones, whole.names))
+    over.over(compiler.Grown(whole.zones, whole.names, {}))
     places = (
         "_acme-challenge.live.example.",
         "_acme-challenge.new.x.live.example.",

@@ -1,0 +1,223 @@
+"""Tables and rings as they are published in, zones with a growing serial out: to secondaries that ask, and are told.
+
+A change of what secondaries get is gathered for a quarter of a second at most; then the serial grows, is kept in the
+store, answered by the workers, and told (RFC 1996). Nothing is given away before health is judged: until then
+secondaries have better.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gtm import answering, brain, errors, events, model, ports, table
+from gtm.app import notices
+from gtm.wire import transfer, tsig
+
+log = logging.getLogger("gtm")
+
+# A serial grows at most so often: four times a second. The first change after a calm goes out at once.
+GATHER_S = 0.25
+SETTLE_S = 1.0  # so long a NOTIFY waits at most until every worker answers the new serial
+PAPER = "serial"
+
+
+class Surroundings(Protocol):
+    """What a zone's transfers need of the node."""
+
+    snapshot: model.Snapshot
+    store: ports.Store
+    brain: brain.Brain
+    in_charge: asyncio.Event
+
+    def feed(self, change: events.Change) -> None:
+        """Give the brain a change."""
+
+    def happened(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
+        """Say that something happened."""
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until every worker answers from what is published."""
+
+
+@dataclass(slots=True)
+class Zone:
+    """A zone that is transferred: who may have it, and what it is now."""
+
+    name: str
+    settings: answering.Transfer
+    ledger: transfer.Ledger
+    changed: dict[int, transfer.Change] = field(default_factory=dict)
+
+
+class Transfers:
+    """All zones of a node that are transferred."""
+
+    def __init__(self, node: Surroundings, keys: Callable[[], Mapping[str, tsig.Key]]) -> None:
+        self.zones: dict[str, Zone] = {}
+        self._node, self.keys = node, keys
+        self._kept: dict[str, tuple[int, str]] = {}  # serial and digest, as the store has them
+        self._whole: table.AnswerTable | None = None
+        self._rings: list[table.Ring] = []
+        self._users: dict[int, set[int]] = {}  # steerings by ring
+        self._timer: asyncio.TimerHandle | None = None
+        self._grown_s = 0.0
+        self._new_table = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._notices = notices.Notices([one.host for one in node.snapshot.dns.listen])
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any zone is transferred."""
+        return any(zone.transfer is not None for zone in self._node.snapshot.zones)
+
+    async def recall(self) -> dict[str, int]:
+        """Return the serials that the store has, by zone."""
+        try:
+            papers = await self._node.store.papers()
+        except errors.StoreError:
+            return {}  # the store's trouble is said elsewhere; the clock makes a serial that is newer
+        for (kind, name), text in papers.items():
+            if kind == PAPER:
+                told = json.loads(text)
+                self._kept[name] = int(told["serial"]), str(told["digest"])
+        return {name: serial for name, (serial, _) in self._kept.items()}
+
+    def use(self, whole: table.AnswerTable) -> None:
+        """Take a new table: shapes are made anew, what has changed is found by comparing."""
+        self._whole, self._rings = whole, list(whole.rings)
+        self._new_table = True
+        self._soon()
+
+    def rings(self, rings: Mapping[int, table.Ring]) -> None:
+        """Take rings that changed."""
+        whole = self._whole
+        if whole is None:
+            return
+        for at, ring in rings.items():
+            self._rings[at] = ring
+        if self._new_table or not self.zones:
+            return
+        for steering in {one for at in rings for one in self._users.get(at, ())}:
+            for zone in self.zones.values():
+                if steering in zone.ledger.shape.steered:
+                    self._look(zone, steering)
+        if any(zone.changed for zone in self.zones.values()):
+            self._soon()
+
+    def _look(self, zone: Zone, steering: int) -> None:
+        """See what the names of a steering have now; a change upon a change is one, and may come to nothing."""
+        if self._whole is None:
+            return
+        policies = len(self._node.snapshot.policies)
+        found = transfer.records(self._whole.steerings[steering], self._whole, self._rings, address=steering < policies)
+        earlier = zone.changed.pop(steering, None)
+        if earlier is not None:
+            now = zone.ledger.now[steering]
+            zone.ledger.now[steering] = (*(one for one in now if one not in earlier.come), *earlier.gone)
+        change = zone.ledger.replace(steering, found)
+        if change is not None:
+            zone.changed[steering] = change
+
+    def _soon(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time(), self._grown_s + GATHER_S), self._publish)
+
+    def _publish(self) -> None:
+        self._timer = None
+        if not self._node.brain.judged() or not self._node.in_charge.is_set():
+            if self.wanted:
+                self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._publish)
+            return
+        self._grown_s = asyncio.get_running_loop().time()
+        if self._new_table:
+            self._new_table = False
+            self._spawn(self._reshape())
+            return
+        grown = [zone for zone in self.zones.values() if zone.changed]
+        for zone in grown:
+            zone.ledger.grow(zone.changed.values(), time.time())
+            zone.changed = {}
+        self._tell(grown)
+
+    async def _reshape(self) -> None:
+        """Make all zones anew from the table; go on from the serials and differences of before."""
+        whole, snapshot = self._whole, self._node.snapshot
+        if not self.zones:  # whoever was in charge before may have written since we began
+            await self.recall()
+        made = await asyncio.to_thread(transfer.shapes, snapshot)
+        if whole is not self._whole or snapshot is not self._node.snapshot or whole is None:
+            return  # the next one is on its way
+        before, self.zones, self._users = self.zones, {}, {}
+        for at, one in enumerate(whole.steerings):
+            for some in (one.a, one.aaaa, *one.more.values()):
+                for ring in some:
+                    self._users.setdefault(ring, set()).add(at)
+        news = []
+        for zone in snapshot.zones:
+            if zone.transfer is None:
+                continue
+            serial, digest = self._kept.get(zone.name, (0, ""))
+            mine = self.zones[zone.name] = Zone(
+                zone.name, zone.transfer, transfer.Ledger(made[zone.name], serial or int(time.time()))
+            )
+            for steering in mine.ledger.shape.steered:
+                self._look(mine, steering)
+            mine.changed = {}
+            old = before.get(zone.name)
+            another = mine.ledger.inherit(old.ledger if old else None, digest, time.time())
+            if another or old is None or old.settings != zone.transfer:
+                news.append(mine)
+        for mine in self.zones.values():
+            self._number(mine)  # what grew while the table was made is not in it
+        self._tell(news)
+
+    def _number(self, zone: Zone) -> None:
+        _, ttl_s, soa = zone.ledger.soa()
+        self._node.brain.serials[zone.name] = zone.ledger.serial
+        self._node.feed(events.SerialGrew(zone.name, soa, ttl_s))
+
+    def _tell(self, grown: Sequence[Zone]) -> None:
+        """Let everybody know of new serials: workers, store, secondaries."""
+        for zone in grown:
+            self._number(zone)
+        if grown:
+            self._spawn(self._spread(tuple(grown)))
+
+    async def _spread(self, grown: Sequence[Zone]) -> None:
+        await self._node.settled(SETTLE_S)
+        for zone in grown:
+            key = self.keys().get(zone.settings.tsig.name) if zone.settings.tsig is not None else None
+            if zone.settings.tsig is None or key is not None:
+                self._notices.send(zone.settings.notify, zone.ledger.shape.apex, zone.ledger.soa(), key)
+        papers = {}
+        for zone in grown:
+            serial = zone.ledger.serial
+            kept = serial, await asyncio.to_thread(zone.ledger.digest)  # long with a hundred thousand names
+            if self._kept.get(zone.name) != kept:
+                self._kept[zone.name] = kept
+                papers[PAPER, zone.name] = json.dumps({"serial": kept[0], "digest": kept[1]})
+        try:
+            await self._node.store.keep_papers(papers)
+        except errors.StoreError as error:  # the store's trouble is said elsewhere
+            log.debug("serials are not kept: %s", error)
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._notices.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
