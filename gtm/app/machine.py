@@ -73,7 +73,7 @@ def _open_files(pid: int) -> int:
 
 
 def unsynchronised() -> bool | None:
-    """Say whether the kernel believes that nobody sets its clock; None where it cannot be asked (adjtimex(2))."""
+    """Say whether the kernel believes that nobody sets its clock; None where we may not ask it (adjtimex(2))."""
     buffer = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes 0: only look
     try:
         if ctypes.CDLL(None, use_errno=True).adjtimex(buffer) < 0:

@@ -123,6 +123,12 @@ def options(command: F) -> F:
     return click.option("--url", envvar="GTM_URL", default=DEFAULT_URL, metavar="URL", help=says)(command)
 
 
+def on_this_machine(url: str) -> bool:
+    """Say whether a node's address is one of loopback."""
+    host = parse.urlsplit(url if "://" in url else f"http://{url}").hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 def reach(url: str) -> Client:
     """Return a client for `url`, with the token of `$GTM_TOKEN`."""
     return Client(url, os.environ.get("GTM_TOKEN", "").strip())

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click import shell_completion
 
-from gtm.app import finding
-from gtm.cli import doctor, main
+from gtm.app import finding, machine
+from gtm.cli import client, doctor, main
 from gtm.web import node
 from tests.cli.conftest import Run
 from tests.web import fake_node
@@ -18,6 +18,7 @@ from tests.web import fake_node
 ROOT = Path(__file__).resolve().parents[2]
 OK = {"level": "ok", "about": "store", "what": "it can be written", "do": ""}
 WARNING = {"level": "warning", "about": "clock", "what": "nothing keeps it", "do": "run chrony"}
+CLOCK = {"level": "ok", "about": "clock", "what": "it is kept right", "do": ""}
 ERROR = {"level": "error", "about": "certificate", "what": "it ran out", "do": "renew it"}
 EXAMPLE = [
     asdict(one)
@@ -61,7 +62,7 @@ def test_warnings_are_no_failure_unless_strict(fake: fake_node.FakeNode, gtm: Ru
     fake.findings = [OK, WARNING]
     assert gtm("doctor").exit_code == 0
     assert gtm("doctor", "--strict").exit_code == 1
-    fake.findings = [OK]
+    fake.findings = [OK, CLOCK]
     assert gtm("doctor", "--strict").exit_code == 0
 
 
@@ -79,6 +80,16 @@ def test_one_zone_is_asked_for_and_one_that_is_not_served_is_refused(fake: fake_
     assert (result.exit_code, result.stderr) == (
         1, "Error: elsewhere.example. is not a zone of this configuration\n",
     )  # fmt: skip
+
+
+def test_the_clock_is_looked_at_from_here_when_the_node_may_not(
+    fake: fake_node.FakeNode, gtm: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "unsynchronised", lambda: True)
+    assert "the kernel says that nothing keeps its clock right" in gtm("doctor").stdout
+    fake.findings = [WARNING]
+    assert "the kernel" not in gtm("doctor").stdout
+    assert not client.on_this_machine("https://ns1.example:8053")
 
 
 def test_what_is_no_answer_of_a_node_is_said(

@@ -160,6 +160,20 @@ async def test_dig_is_told_who_answers_and_why(tmp_path: Path) -> None:
         chaos = dns.message.make_query("id.server", "TXT", dns.rdataclass.CH)
         named = await dns.asyncquery.udp(chaos, node.dns[0], port=node.dns[1], timeout=5)
         assert values(named) == {'"black-box"'}
+        chaos = dns.message.make_query("digest.server", "TXT", dns.rdataclass.CH)
+        named = await dns.asyncquery.udp(chaos, node.dns[0], port=node.dns[1], timeout=5)
+        assert values(named) == {f'"{(await node.get("/api/v1/status"))["digest"]}"'}
+
+
+async def test_a_node_tells_its_doctor_what_it_serves_and_how_its_machine_is(tmp_path: Path) -> None:
+    async with running.node(configuration(tmp_path), tmp_path) as node:
+        told = await node.get(f"/api/v1/doctor?zone={ZONE}")
+        assert [one["name"] for one in told["zones"]] == [f"{ZONE}."]
+        assert told["digest"] == (await node.get("/api/v1/status"))["digest"]
+        found = {one["about"]: one["level"] for one in told["findings"]}
+        assert found["ports"] == "warning", "a trial's port is not 53"
+        assert found["file limits"] == "ok"
+        assert (await node.get("/api/v1/doctor?zone=elsewhere.example"))["error"]["code"] == "no-match"
 
 
 async def test_A7_what_was_pushed_runs_out_and_on_stale_decides(tmp_path: Path) -> None:
