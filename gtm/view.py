@@ -24,13 +24,11 @@ PLACELESS: tuple[Network, ...] = tuple(map(ipaddress.ip_network, table.PLACELESS
 
 
 def status_line(brain: brains.Brain) -> str:
-    """Return what `systemctl status` shows."""
-    states = [
-        brain.health.endpoint_state(name, family).state
-        for name, endpoint in brain.snapshot.endpoints.items()
-        for family in endpoint.families()
-    ]
-    return f"serving {len(brain.snapshot.zones)} zones, {states.count('up')} of {len(states)} endpoints up"
+    """Return what `systemctl status` shows; an endpoint is up when one of its families is."""
+    state, wanted = brain.health.endpoint_state, brain.snapshot
+    up = [any(state(name, one).state == "up" for one in each.families()) for name, each in wanted.endpoints.items()]
+    zones = f"{len(wanted.zones)} zone{'' if len(wanted.zones) == 1 else 's'}"
+    return f"serving {zones}, {sum(up)} of {len(up)} endpoints up"
 
 
 def names_view(brain: brains.Brain) -> list[dict[str, Any]]:

@@ -88,6 +88,7 @@ class Node:
         self.listeners: set[Callable[[events.Event], None]] = set()
         self.stopping = asyncio.Event()
         self._moved = asyncio.Event()
+        self._told_ready = False
         self._published = 0
         self.last_at = 0.0  # when what the workers answer was true last, while that is an earlier node's table
         self._keeper: last.Keeper | None = None
@@ -363,7 +364,9 @@ class Node:
             self.failovers.add(time.monotonic() - self._falls.popleft()[1])
         self.lingering.acknowledged(self.link.answered_by_all, time.monotonic())
         if self.answering():
-            self.link.ready()
+            if not self._told_ready:  # once: said during a reload, it would mean that the reload is over
+                self._told_ready = True
+                self.link.ready()
             self.on_swapped()
         self._moved.set()
 

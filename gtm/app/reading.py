@@ -8,6 +8,7 @@ runs out of memory there is not the process that decides who is up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pickle
 import sys
@@ -51,7 +52,8 @@ def _unpacked(packed: bytes) -> load.Loaded:
 
 def main() -> None:
     """Write what was loaded from the configuration whose path is the only argument."""
-    os.nice(_NICE)
+    with contextlib.suppress(PermissionError):  # a sandbox may forbid it; it reads all the same
+        os.nice(_NICE)
     try:
         loaded = app.load_configuration(sys.argv[1])
         with collector.resting(), os.fdopen(1, "wb") as out:

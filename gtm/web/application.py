@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 from aiohttp.typedefs import Handler
 
 from gtm import errors, model
@@ -36,6 +36,7 @@ from gtm.web.openapi import Route
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_CONNECTIONS = 512
+MAX_PER_CLIENT = 256  # one address cannot take all of them; a proxy in front of many people needs fewer
 KEEPALIVE_S = 30.0  # so long a connection may be idle, or take over the head of its first request
 SEND_S = 30.0  # a client that takes longer over one answer is not reading it
 SHUTDOWN_S = 2.0
@@ -232,18 +233,18 @@ def make(
             app.router.add_route(route.method, route.path, route.handler)
     app.router.add_get(doh.PATH, doh.get)
     app.router.add_post(doh.PATH, doh.post)
-    app.on_response_prepare.append(_harden)
+    app.on_response_prepare.append(_prepare)
     app.on_shutdown.append(live.hang_up)
     return app
 
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:
-    """Send all of it, or cut off a client that does not read."""
+    """Send all of it, or cut off a client that does not read; that one is gone is no line in the log."""
     try:
         async with asyncio.timeout(SEND_S):
             await response.prepare(request)
             await response.write_eof()
-    except TimeoutError:
+    except (TimeoutError, ConnectionError):
         if request.transport is not None:
             request.transport.abort()
 
@@ -254,10 +255,50 @@ def _needs(request: web.Request) -> auth.Role:
     return NEEDS.get((method, resource.canonical if resource is not None else ""), "read")
 
 
-async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+async def _prepare(request: web.Request, response: web.StreamResponse) -> None:
+    _harden(response)
+
+
+def _harden(response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
     response.headers["Server"] = "gtm"  # which versions run here is nobody's business
     response.headers.setdefault("Cache-Control", "no-cache")
+
+
+class _Handler(web.RequestHandler):
+    """One connection. What is no request gets one short answer, and no line in the log: anybody could fill it."""
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server, loop=loop, keepalive_timeout=KEEPALIVE_S)
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection, or hang up when this address has too many."""
+        super().connection_made(transport)
+        everybody = [one.client for one in self._server.connections if isinstance(one, _Handler)]
+        if everybody.count(self.client) > MAX_PER_CLIENT:
+            transport.close()
+
+    @property
+    def client(self) -> str:
+        """The address at the other end; nothing when it is gone."""
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return peer[0] if peer else ""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be read, and hang up: what stands behind it cannot be read either."""
+        if not isinstance(exc, http_exceptions.HttpProcessingError) or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        response = reply.error(status, "bad-request", "this is no request that all readers would read alike")
+        _harden(response)
+        response.force_close()
+        return response
 
 
 class _Full(asyncio.Protocol):
@@ -283,15 +324,17 @@ class Served:
 
 async def start(app: web.Application, listen: model.Listen, tls: ssl.SSLContext | None = None) -> Served:
     """Listen, inside of `tls` if there is one. Port 0 takes a free one. Raises `GtmError` when there is no address."""
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
-    handlers = cast(web.Server, runner.server)  # there is one after setup
+    handlers, loop = cast(web.Server, runner.server), asyncio.get_running_loop()  # there is one after setup
 
     def accept() -> asyncio.Protocol:
-        return _Full() if len(handlers.connections) >= MAX_CONNECTIONS else handlers()
+        if len(handlers.connections) >= MAX_CONNECTIONS:
+            return _Full()
+        return _Handler(handlers, loop)
 
     try:
-        server = await asyncio.get_running_loop().create_server(accept, listen.host, listen.port, ssl=tls)
+        server = await loop.create_server(accept, listen.host, listen.port, ssl=tls)
     except OSError as wrong:
         await runner.cleanup()
         raise errors.GtmError(f"the web cannot listen on {listen}: {wrong.strerror or wrong}") from wrong

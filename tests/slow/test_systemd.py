@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.slow import hosts
 
@@ -18,14 +19,30 @@ ROOT = Path(__file__).resolve().parents[2]
 EXPOSURE = 20  # of 100, so 2.0 as the tool prints it
 
 
+# All that opens files, sockets or processes of its own.
 CONFIGURATION = """
-dns: {listen: "127.0.0.1:0", workers: 2}
-web: {listen: "127.0.0.1:8053"}
-checks: {web: {kind: http, every: 1s, timeout: 500ms}}
-endpoints: {a: {address: 127.0.0.9}}
-pools: {edges: {members: [a], check: web}}
-zones: {live.example.com: {nameservers: {ns1: 127.0.0.1}, steer: {play: edges}}}
+dns:
+  listen: "127.0.0.1:0"
+  workers: 2
+  cookies: {secret_file: cookies}
+  tls: {listen: "127.0.0.1:853", certificate: chain, key: key}
+  proxy: {listen: "127.0.0.1:5353", from: [127.0.0.1]}
+  query_log: {path: queries.json, sample: 100%}
+  dnstap: {socket: dnstap.sock, sample: 100%}
+  rate_limit: {responses_per_second: 1000}
+web: {listen: "127.0.0.1:8053", doh: true, tls: {certificate: chain, key: key}}
+store: "sqlite:///gtm.db"
+alerts: [{kind: exec, command: [/bin/cat], on: [endpoint, pool, name]}]
+checks:
+  web: {kind: http, every: 1s, timeout: 500ms}
+  script: {kind: exec, command: [/bin/true], every: 1s, timeout: 500ms}
+endpoints: {a: {address: 127.0.0.9}, b: {address: 127.0.0.10}}
+pools: {edges: {members: [a], check: web}, scripted: {members: [b], check: script}}
+zones: {live.example.com: {nameservers: {ns1: 127.0.0.1}, steer: {play: edges, scripted: scripted}}}
 """
+
+
+DOH = "/dns-query?dns=AAABAAABAAAAAAAABHBsYXkEbGl2ZQdleGFtcGxlA2NvbQAAAQAB"  # play.live.example.com A
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -91,22 +108,35 @@ def allowed() -> set[str]:
 
 
 def web_is(world: hosts.Namespace, path: str, *how: str) -> str:
-    return world.run("curl", *how, "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:8053{path}")
+    return world.run("curl", *how, "-ks", "-o", "/dev/null", "-w", "%{http_code}", f"https://127.0.0.1:8053{path}")
+
+
+def secrets(folder: Path) -> None:
+    """Write the secret of the cookies, and a certificate with its key."""
+    (folder / "cookies").write_text("00112233445566778899aabbccddeeff\n")
+    made = trustme.CA().issue_cert("ns1.example")
+    (folder / "key").write_bytes(made.private_key_pem.bytes())
+    (folder / "chain").write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
 
 
 def test_a_whole_life_of_a_node_makes_no_system_call_that_the_unit_forbids(tmp_path: Path) -> None:
-    """Start, judge, answer over UDP and TCP, reload, stop: what strace saw of it is held against the unit."""
+    """Start, judge, answer in all ways, reload, alert, stop: what strace saw of it is held against the unit."""
     (tmp_path / "gtm.yaml").write_text(CONFIGURATION)
+    secrets(tmp_path)
     seen = tmp_path / "seen"
     with hosts.namespace(f"gtm-calls-{os.getpid()}", tmp_path, hosts.Namespace) as world:
         node = ["strace", "-f", "-qq", "-o", str(seen), *hosts.GTM, "serve", "-c", str(tmp_path / "gtm.yaml")]
         traced = world.start("gtm", node)
         world.until(lambda: web_is(world, "/readyz"), "200", 60)
-        listening = world.run("curl", "-s", "http://127.0.0.1:8053/api/v1/status")
+        listening = world.run("curl", "-ks", "https://127.0.0.1:8053/api/v1/status")
         (port,) = re.findall(r'"dns": ?\["127\.0\.0\.1:(\d+)"\]', listening)
         for transport in ("+notcp", "+tcp"):
             asked = ("dig", "@127.0.0.1", "-p", port, "play.live.example.com", "+short", transport)
             assert world.run(*asked).strip() == "127.0.0.9"
+        assert "127.0.0.9" in world.run("kdig", "@127.0.0.1", "-p", "853", "+tls", "play.live.example.com", "+short")
+        assert web_is(world, DOH, "-H", "Accept: application/dns-message") == "200"
+        assert web_is(world, "/api/v1/alerts/test", "--json", "{}") == "200"
+        world.until(lambda: world.run(*asked) != "" and (tmp_path / "queries.json").exists(), True, 30)
         assert web_is(world, "/api/v1/reload", "--json", "{}") == "200"
         # strace keeps the signals that it gets to itself; the supervisor is its child.
         children = Path(f"/proc/{traced.pid}/task/{traced.pid}/children").read_text().split()
@@ -115,7 +145,7 @@ def test_a_whole_life_of_a_node_makes_no_system_call_that_the_unit_forbids(tmp_p
         del world.running["gtm"]
     log = seen.read_text(errors="replace")
     made = set(re.findall(r"^\d+ +([a-z_0-9]+)\(", log, re.M))
-    assert "capset" in made, "the workers give away their capabilities"
+    assert {"capset", "memfd_create", "execve"} <= made, "capset: the workers give away their capabilities"
     # SQLite hands its journal to the database's owner, but only when it is root, which it is here and not there.
     assert made - {"fchown"} <= allowed()
     families = (ROOT / "systemd" / "gtm.service").read_text().partition("RestrictAddressFamilies=")[2].splitlines()[0]

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import aiohttp
+import openapi_spec_validator
 import pytest
 
 from gtm import errors, model
@@ -202,6 +203,11 @@ async def test_the_description_has_every_route_with_its_role(http: aiohttp.Clien
         assert ("requestBody" in operation) == (route.method == "POST")
         in_path = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
         assert in_path == set(re.findall(r"\{(\w+)\}", route.canonical))
+
+
+async def test_the_description_is_good_openapi(http: aiohttp.ClientSession) -> None:
+    _, body = await get(http, "/api/v1/openapi.json")
+    openapi_spec_validator.validate(body, cls=openapi_spec_validator.OpenAPIV31SpecValidator)
 
 
 def test_every_route_that_is_served_is_in_the_table(fake: fake_node.FakeNode) -> None:
