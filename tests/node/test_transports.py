@@ -11,6 +11,7 @@ import aiohttp
 import dns.asyncquery
 import dns.edns
 import dns.message
+import pytest
 import trustme
 
 from tests.node import running
@@ -92,6 +93,12 @@ async def test_a_node_answers_over_every_transport_and_takes_new_certificates(tm
 
         for _ in range(4):  # the kernel gives a connection to either worker
             await node.until(newest, lambda one: one)
+        # The page and the API are served with the new pair too, to whoever connects from now on.
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as http:
+            async with http.get(f"{web}/healthz", server_hostname="new.example") as reply:
+                assert reply.status == 200
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await http.get(f"{web}/healthz", server_hostname="old.example")
         said = "\n".join(node.said)
         assert "PRIVATE" not in said
         assert "0011223344" not in said
