@@ -18,12 +18,14 @@ MOST_PARENTS = 4  # of the parent's addresses: they say the same, or are between
 class Zone:
     """A zone as we serve it. `nameservers` are absolute names with addresses, none for those outside of the zone.
 
-    `long` is the name and type of the longest RRset that does not fit into 512 bytes, if there is one.
+    `long` is the name and type of the longest RRset that does not fit into 512 bytes, if there is one. `transferred`:
+    secondaries follow it, and each node counts its serial by itself.
     """
 
     name: str
     nameservers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     long: tuple[str, str] = ("", "")
+    transferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,11 @@ def facts(snapshot: model.Snapshot, only: str, pids: Mapping[str, int] | None = 
 
 
 def served(zone: model.Zone) -> delegation.Zone:
-    """Return a zone as its nameservers, glue and longest answer say it."""
-    return delegation.Zone(zone.name, dict(zone.nameservers) or _from_file(zone), _long(zone))
+    """Return a zone as its nameservers, glue and longest answer say it; names and addresses as DNS would write them."""
+    hosts = {
+        host.lower(): tuple(str(ipaddress.ip_address(one)) for one in addresses) for host, addresses in zone.nameservers
+    }
+    return delegation.Zone(zone.name, hosts or _from_file(zone), _long(zone), zone.transfer is not None)
 
 
 def _from_file(zone: model.Zone) -> dict[str, tuple[str, ...]]:
@@ -96,7 +99,7 @@ def _plain(zone: delegation.Zone) -> delegation.Zone:
     """Return a zone that came as JSON as it was before."""
     name, kind = zone.long
     hosts = {str(host): tuple(map(str, addresses)) for host, addresses in zone.nameservers.items()}
-    return delegation.Zone(zone.name, hosts, (name, kind))
+    return delegation.Zone(zone.name, hosts, (name, kind), zone.transferred)
 
 
 async def _zone(zone: delegation.Zone, digest: str, asker: delegation.Asker) -> Sequence[finding.Finding]:

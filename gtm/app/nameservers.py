@@ -135,15 +135,30 @@ def _together(zone: delegation.Zone, looks: Sequence[Look], digest: str) -> Iter
         if digest and told != digest:
             do = "copy the same files to every node, and `gtm reload`"
             yield finding.error(about, f"its configuration is another: {told[:12]}, not {digest[:12]}", do)
-    serials = {one.soa.split()[2] for one in served}
     if len({" ".join((*one.soa.split()[:2], *one.soa.split()[3:])) for one in served}) > 1:
         what = "its nameservers say different SOA records: " + "; ".join(sorted({one.soa for one in served}))
         yield finding.error(zone.name, what, "give every node the same configuration")
-    elif len(serials) > 1:
-        what = f"its nameservers have different serials: {', '.join(sorted(serials))}"
-        do = "reload the one that lags, or wait for its transfer; nodes that are transferred from count apart"
-        yield finding.warning(zone.name, what, do)
     elif served:
-        told = f"{len(digests)} of them tell their configuration's digest, which is ours" if digest and digests else ""
-        what = f"all {len(served)} addresses that answer have the serial {next(iter(serials))}"
-        yield finding.ok(zone.name, what + (f"; {told}" if told else ""))
+        yield _serials(zone, served, digest)
+
+
+def _serials(zone: delegation.Zone, served: Sequence[Look], digest: str) -> finding.Finding:
+    """Return what is to be said of serials. Nodes that secondaries follow count apart; these have one of theirs."""
+    serials = {one.about: one.soa.split()[2] for one in served}
+    primaries = {serials[one.about] for one in served if one.digest}
+    if zone.transferred and primaries:
+        late = [f"{about} has {serial}" for about, serial in serials.items() if serial not in primaries]
+        wrong = f"{'; '.join(late)}; the nodes have {', '.join(sorted(primaries))}" if late else ""
+        do = "look again in a minute; if it stays, see whether NOTIFY and transfers reach it"
+    else:
+        wrong = f"its nameservers have different serials: {', '.join(sorted({*serials.values()}))}"
+        wrong = wrong if len({*serials.values()}) > 1 else ""
+        do = "reload the one that has an older configuration, or see whether transfers reach it"
+    if wrong:
+        return finding.warning(zone.name, wrong, do)
+    told = sum(one.digest == digest for one in served)
+    what = f"the {len(served)} addresses that answer have the serial {', '.join(sorted({*serials.values()}))}"
+    return finding.ok(
+        zone.name,
+        what + (f"; {told} of them tell their configuration's digest, which is ours" if told and digest else ""),
+    )

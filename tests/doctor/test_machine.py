@@ -22,7 +22,7 @@ dns: {{listen: "127.0.0.1:{port}", tls: {{listen: "127.0.0.1:0", certificate: ch
 geo: {{databases: [places.mmdb]}}
 zones:
   live.example:
-    nameservers: {{ns1: [192.0.2.53, "2001:db8::53"], ns2: 192.0.2.54}}
+    nameservers: {{NS1: [192.0.2.53, "2001:DB8::0053"], ns2: 192.0.2.54}}
     hostmaster: ops@example.com
     records:
       short: {{TXT: "x"}}

@@ -75,7 +75,7 @@ async def test_where_all_is_well_it_says_what_it_saw(world: World) -> None:
     assert said[0] == "example. names ns1.live.example., ns2.live.example., as we do, with the same glue"
     assert said.count("authoritative over UDP, TCP and EDNS") == 2
     assert said[-1] == (
-        "all 2 addresses that answer have the serial 7; 2 of them tell their configuration's digest, which is ours"
+        "the 2 addresses that answer have the serial 7; 2 of them tell their configuration's digest, which is ours"
     )
 
 
@@ -169,10 +169,25 @@ async def test_another_set_of_nameservers_is_an_error(world: World) -> None:
     )  # fmt: skip
 
 
-async def test_another_serial_is_a_warning_and_another_soa_an_error(world: World) -> None:
+async def test_another_serial_is_a_warning(world: World) -> None:
     world.second = CHILD.replace(" 7 14400", " 8 14400")
     found = await only(world)
     assert (found.level, found.what) == ("warning", "its nameservers have different serials: 7, 8")
+
+
+async def test_nodes_that_secondaries_follow_count_apart(world: World) -> None:
+    world.zone = dataclasses.replace(world.zone, transferred=True)
+    world.second = CHILD.replace(" 7 14400", " 8 14400")
+    assert await world.findings() == []
+
+
+async def test_a_secondary_that_lags_is_a_warning(world: World) -> None:
+    world.zone = dataclasses.replace(world.zone, transferred=True)
+    world.second = CHILD.replace(" 7 14400", " 6 14400")
+    world.faults = Faults()
+    found = await only(world)
+    assert found.level == "warning"
+    assert found.what == f"ns2.live.example. ({NS2}) of live.example. has 6; the nodes have 7"
 
 
 async def test_another_soa_is_an_error(world: World) -> None:
@@ -184,7 +199,8 @@ async def test_another_soa_is_an_error(world: World) -> None:
 
 async def test_F6_another_configuration_is_an_error(world: World) -> None:
     world.faults = Faults(digest="ee" * 32)
-    found = await only(world)
+    *_, found, serials = await world.all()
+    assert "; 1 of them tell" in serials.what
     assert (found.level, found.what) == ("error", "its configuration is another: eeeeeeeeeeee, not d1d1d1d1d1d1")
 
 
