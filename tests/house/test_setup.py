@@ -142,3 +142,15 @@ def test_the_user_and_the_folders_of_the_unit_are_made_before_it_runs() -> None:
     made = (ROOT / "systemd/tmpfiles.d/gtm.conf").read_text()
     assert re.search(rf"^d /etc/gtm +0750 root {user} -$", made, re.M)
     assert re.search(rf"^d /var/lib/gtm +0750 {user} +{user} -$", made, re.M)
+
+
+def test_no_file_holds_the_marks_of_a_merge() -> None:
+    marks = "^(<{7} |>{7} |={7}$)"
+    done = subprocess.run(["git", "grep", "-InE", marks], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, ""), "a merge was not finished"
+
+
+def test_every_line_of_a_unit_is_a_section_a_setting_or_a_comment() -> None:
+    for name in ("gtm.service", "gtm.socket"):
+        lines = (ROOT / "systemd" / name).read_text().splitlines()
+        assert [line for line in lines if line and not re.match(r"#|\[\w+\]$|[A-Z]\w*=", line)] == []

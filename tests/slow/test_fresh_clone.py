@@ -58,6 +58,7 @@ def test_the_wheel_carries_its_data_and_works_away_from_the_source(clone: Path, 
         assert kept
         assert {f"gtm/data/{name}" for name in kept} <= names
     assert any(name.startswith("gtm/web/static/") for name in names)
+    assert any(name.endswith("/share/man/man1/gtm.1") for name in names)
     assert not any(name.startswith(("tests/", "examples/")) for name in names)
 
     installed = tmp_path / "installed"
