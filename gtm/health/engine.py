@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gtm import model, seen, units
+from gtm import model, seen
 from gtm.health import (
     alarms,
     flap,
@@ -287,13 +287,7 @@ class Health:
         if any(one.kind == "endpoint" and one.subject == key.endpoint for one in happened):
             return happened
         happened = [one for one in happened if one != news.quietly(key.endpoint)]  # the check itself says it better
-        votes, why = frozenset({key.endpoint}), watch.state.reason or after
-        if watch.profile.observe:
-            votes, first_bad_s = frozenset(), 0.0
-        return [
-            *happened,
-            news.Transition("check", str(key), key.family, before, after, why, votes, first_bad_s, key.name),
-        ]
+        return [*happened, news.check(watch, before, first_bad_s)]
 
     def _given_back(self, watch: watches.Watch, result: seen.ProbeResult, now: float) -> list[news.Transition]:
         """Use again who only waited for the publishers of this endpoint to go (`failback: when_idle`)."""
@@ -334,9 +328,7 @@ class Health:
             return []
         if tripped:
             return [news.guard(self.vantage, "tripped", "clear", "the guard was switched off", held)]
-        share = f"{self._guard.alive} of {len(self._guard.checked)}"
-        why = f"{share} endpoints alive, under {least:.0%}: the verdicts from before the fall are held"
-        return [news.guard(self.vantage, "clear", "tripped", why, self._guard.held)]
+        return [news.tripped(self.vantage, self._guard, least)]
 
     def _trust(self, now: float) -> list[news.Transition]:
         """End the guard: enough endpoints have been back for long enough."""
@@ -354,11 +346,7 @@ class Health:
         if watch.state.held_until_s <= now:
             return []
         self._look_again(key.endpoint, now)
-        hold = units.show_seconds(watch.state.held_until_s - now)
-        why = f"{len(watch.state.returns)} returns within {units.show_seconds(settings.window_s)}: held back for {hold}"
-        touched = frozenset({key.endpoint})
-        subject = str(key) if key.name else key.endpoint
-        return [news.Transition("flap", subject, key.family, "flapping", "held", why, touched, name=key.name)]
+        return [news.held_back(watch, settings.window_s, now)]
 
     def _silent(self, key: model.CheckKey, now: float) -> list[news.Transition]:
         """Take note that a check's news is too old; `on_stale` decides (A7)."""

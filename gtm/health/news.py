@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gtm import events, model
+from gtm import events, model, units
 from gtm.health import ballot, load, watches
+from gtm.health import guard as guards
 
 Kind = Literal["endpoint", "check", "guard", "flap", "stale", "order", "judged", "load", "source", "idle", "step"]
 
@@ -113,6 +114,30 @@ def given_back(one: ballot.Ballot) -> Transition:
 def guard(vantage: str, before: str, after: str, why: str, held: Iterable[model.CheckKey]) -> Transition:
     """Return word of the guard (A9), with the checks whose verdicts it holds or held."""
     return Transition("guard", vantage, None, before, after, why, frozenset(key.endpoint for key in held))
+
+
+def tripped(vantage: str, of: guards.Guard, least: float | None) -> Transition:
+    """Return word that the guard has tripped, because fewer than the share `least` of the endpoints are alive."""
+    share = f"{of.alive} of {len(of.checked)}"
+    why = f"{share} endpoints alive, under {least or 0:.0%}: the verdicts from before the fall are held"
+    return guard(vantage, "clear", "tripped", why, of.held)
+
+
+def held_back(watch: watches.Watch, window_s: float, now: float) -> Transition:
+    """Return word of a check that has come back too often within `window_s` (A10)."""
+    key, state = watch.check.key, watch.state
+    hold = units.show_seconds(state.held_until_s - now)
+    why = f"{len(state.returns)} returns within {units.show_seconds(window_s)}: held back for {hold}"
+    subject = str(key) if key.name else key.endpoint
+    touched = frozenset({key.endpoint})
+    return Transition("flap", subject, key.family, "flapping", "held", why, touched, name=key.name)
+
+
+def check(watch: watches.Watch, before: str, first_bad_s: float) -> Transition:
+    """Return word of a check whose measured status is another, while its endpoint's is not."""
+    key, why = watch.check.key, watch.state.reason or watch.measured
+    fell_s = 0.0 if watch.profile.observe else first_bad_s
+    return Transition("check", str(key), key.family, before, watch.measured, why, _votes(watch), fell_s, key.name)
 
 
 def _votes(watch: watches.Watch) -> frozenset[str]:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gtm.serve import channel, children, sd, sockets, succession
+from gtm.serve import channel, children, sd, sockets, stopping, succession
 from gtm.serve import generation as generations
 
 REFUSED = 78  # EX_CONFIG of sysexits.h: the control process's word for "the configuration was refused"
@@ -28,7 +28,6 @@ _STARTING_S = 20.0  # until the first heartbeat: a busy machine may take its tim
 # machine that is starved; 10 s leave room for a million, and answers do not wait for it meanwhile.
 _CONTROL_HUNG_S = 10.0
 _TICK_S = 0.25
-_CONTROL_STOPS_S, _WORKERS_STOP_S = 10.0, 3.0
 _RETIRED_S = 20.0  # a retired worker ends by itself before that
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 
@@ -319,26 +318,10 @@ class Supervisor:
                 generation.control.signal(signal.SIGTERM)
 
     def _go_on_stopping(self, now_s: float, since_s: float) -> None:
-        """The control process writes its store while the workers still answer; then they answer what waits and end."""
         everybody = [child for generation in self._generations() for child in generation.everybody()]
         everybody += [child for child, _ in self._retired]
-        alive = [child for child in everybody if child.process is not None]
-        controls = [child for child in alive if child.role == "control"]
-        if controls:
-            if since_s < _CONTROL_STOPS_S:
-                return
-            _say(f"the control process has not stopped for {_CONTROL_STOPS_S:g} s; it is killed")
-            for control in controls:
-                control.signal(signal.SIGKILL)
-            return
-        if not alive:
+        if stopping.is_over(everybody, now_s, since_s, _say):
             raise _Stop(0)
-        for worker in alive:
-            if worker.stopping_s is None:
-                worker.stopping_s = now_s
-                worker.signal(signal.SIGTERM)
-            elif now_s - worker.stopping_s > _WORKERS_STOP_S:
-                worker.signal(signal.SIGKILL)
 
     def _kill_all(self) -> None:
         everybody = [child for generation in self._generations() for child in generation.everybody()]

@@ -7,7 +7,6 @@ It needs nothing but its last table: neither the control process, nor the superv
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import json
 import os
@@ -20,7 +19,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from gtm import errors
-from gtm.serve import channel, counters, doors, handover, journal, keys, quench, shared, sockets, tap, tcp, udp
+from gtm.serve import (
+    channel,
+    counters,
+    doors,
+    handover,
+    journal,
+    keys,
+    privileges,
+    quench,
+    shared,
+    sockets,
+    tap,
+    tcp,
+    udp,
+)
 from gtm.wire import extras, respond, runtime, steps, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
@@ -31,7 +44,6 @@ _COMPLAINTS_A_SECOND = 1  # tracebacks in the log: a flood of bad packets must n
 # So long questions wait while a new table is read; between two slices a batch of them is answered, which takes a
 # millisecond when it is full, so that even then a flood of 20,000 a second is answered.
 _SLICE_S = 0.002
-_PR_SET_NO_NEW_PRIVS, _CAPABILITY_VERSION_3 = 38, 0x20080522  # linux/prctl.h, linux/capability.h
 
 T = TypeVar("T")
 
@@ -379,16 +391,6 @@ def _seed() -> int:
     return int.from_bytes(os.urandom(7))  # eight bytes, signed, never negative
 
 
-def give_up_privileges() -> None:
-    """Give up every capability: the sockets are open, and this is the process that strangers write to."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    head = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    none = (ctypes.c_uint32 * 6)()
-    if libc.capset(head, none) != 0:
-        raise OSError(ctypes.get_errno(), "capset")
-
-
 async def _run(settings: Settings) -> None:
     worker = Worker(settings)
     loop = asyncio.get_running_loop()
@@ -402,7 +404,7 @@ def main() -> None:
     """Run one worker until SIGTERM."""
     told = json.loads(sys.argv[1])
     settings = Settings(**{name: told[name] for name in Settings._fields if name in told})
-    give_up_privileges()
+    privileges.give_up()
     gc.disable()
     gc.freeze()
     asyncio.run(_run(settings))
