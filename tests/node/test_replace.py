@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,19 +22,17 @@ class Installed:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "installed"
         self.path.mkdir()
-        (self.path / "gtm").symlink_to(GTM)
+        # Not the working tree itself: what is edited or merged there meanwhile would be the version that is tried.
+        self._whole = folder / "whole"
+        shutil.copytree(GTM, self._whole, ignore=shutil.ignore_patterns("__pycache__"))
+        (self.path / "gtm").symlink_to(self._whole)
 
     def put(self, file: str, text: str, instead_of: str) -> None:
         """Install a version in which one file differs."""
         copy = self.path / "next"
-        whole = (GTM / file).read_text()
+        whole = (self._whole / file).read_text()
         assert instead_of in whole
-        for path in GTM.rglob("*"):
-            if "__pycache__" not in path.parts:
-                target = copy / path.relative_to(GTM)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if not target.exists():
-                    os.link(path, target) if path.is_file() else target.mkdir(exist_ok=True)
+        shutil.copytree(self._whole, copy, ignore=shutil.ignore_patterns("__pycache__"))
         (copy / file).unlink()
         (copy / file).write_text(whole.replace(instead_of, text))
         (self.path / "gtm").unlink()
@@ -100,7 +98,7 @@ async def test_G12_a_node_is_replaced_without_a_lost_question_and_forgets_nothin
          "it was not ready within 1.5 s"),
         (("serve/worker.py", "    privileges.give_up()\n", "    signal.pause()\n"), 3, "it was not ready within 3 s"),
         (("serve/worker.py", "    privileges.give_up()\n", "    sys.exit(5)\n"), 20, "the new worker"),
-        (("wire/compile.py", "ipaddress.ip_address(answer.value).packed", "bytes([9, 9, 9, 9])"), 4,
+        (("wire/compile.py", "ipaddress.ip_address(answer.value).packed", "bytes([9, 9, 9, 9])"), 8,
          "was answered with NOERROR A 9.9.9.9"),
         (("serve/generation.py", "        return one\n", "        raise RuntimeError\n"), 20, "does not understand"),
     ],
