@@ -15,7 +15,7 @@ from gtm import events, model, seen
 from gtm import table as tables
 from gtm.health import engine, news
 from gtm.health import verdict as verdicts
-from gtm.steer import audience, dirty, services, tiers, users
+from gtm.steer import audience, dirty, followed, services, tiers, users
 from gtm.wire import bindings, overlay
 from gtm.wire import compile as compiler
 
@@ -68,6 +68,7 @@ class Brain:
         self._first_service: dict[int, int] = {}
         self.serials: dict[str, int] = {}  # of the zones that are transferred; set before a ConfigCame
         self._soa_rings: dict[str, int] = {}
+        self.hosts: Mapping[str, seen.Followed] = {}  # where the host names lead that are followed
         self._now_s = 0.0
         self._dirty = dirty.Dirty()
         self._first_bad_s = 0.0
@@ -96,6 +97,10 @@ class Brain:
                 self.revision += 1
                 ring = self._rings[self._soa_rings[zone]] = compiler.soa_ring(soa, ttl_s)
                 self._effects.append(events.SwapRings(self.revision, {self._soa_rings[zone]: ring}))
+            case events.HostsFollowed(hosts):
+                self.hosts = hosts
+                policies = enumerate(self.snapshot.policies if self._configured else ())
+                self._dirty.touch([index for index, policy in policies if policy.follow], now)
             case events.WatchBroke(checks):
                 self.health.hasten(checks, now)
             case events.ChallengesCame(challenges):
@@ -182,16 +187,17 @@ class Brain:
         verdict: Judge | None = None,
     ) -> list[seen.Decision]:
         """Return what `policy` gives to the audience `who`, by family; `verdict` replaces the real ones."""
-        return tiers.decide(
-            policy,
-            who,
-            families,
-            pools=self.snapshot.pools,
-            endpoints=self.snapshot.endpoints,
-            verdict=verdict or (lambda pool, name, of: self.health.verdict(pool, name, of, policy, now)),
-            judged=self._judged,
-            shared_key=STICKY_KEY,
-        )
+        endpoints = self.snapshot.endpoints
+        real = judge = verdict or (lambda pool, name, of: self.health.verdict(pool, name, of, policy, now))
+        if policy.follow:
+            judge = lambda pool, name, of: followed.verdict(  # noqa: E731
+                real(pool, name, of), endpoints[name].hostname, self.hosts
+            )
+        made = tiers.decide(
+            *(policy, who, families), pools=self.snapshot.pools, endpoints=endpoints, verdict=judge,
+            judged=self._judged, shared_key=STICKY_KEY,
+        )  # fmt: skip
+        return followed.flat(made, families, self.hosts) if policy.follow else made
 
     def of_policy(self, index: int) -> list[seen.Decision]:
         """Return the decisions in force for a policy: by audience, then ipv4, ipv6, cname."""

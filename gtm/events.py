@@ -76,6 +76,13 @@ class ChallengesCame:
 
 
 @dataclass(frozen=True, slots=True)
+class HostsFollowed:
+    """Where the host names lead that stand at the apex of a zone, all of them."""
+
+    hosts: Mapping[str, seen.Followed]
+
+
+@dataclass(frozen=True, slots=True)
 class SerialGrew:
     """A zone that is transferred has a new serial: this is its SOA's rdata."""
 
@@ -84,7 +91,7 @@ class SerialGrew:
     ttl_s: int
 
 
-Change = ConfigCame | ProbeCame | StoreChanged | WatchBroke | ChallengesCame | SerialGrew
+Change = ConfigCame | ProbeCame | StoreChanged | WatchBroke | ChallengesCame | SerialGrew | HostsFollowed
 
 
 # --- effects: what the brain wants done ---------------------------------------------------------------------------

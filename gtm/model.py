@@ -310,7 +310,7 @@ class Policy:
     A policy with a check per name belongs to that one `name` (absolute); otherwise `name` is empty. `check` is the
     name's own check, laid on top of the pools' (semantics A13). `source_down` says what is answered while the stream's
     source is dead: `keep` (the answers stay), a pool's name, or nothing said (empty). `https` and `srv`: what the name
-    answers beside addresses.
+    answers beside addresses; `follow`: host names are answered as what they lead to, for no CNAME may stand there.
     """
 
     rules: tuple[Rule, ...]
@@ -323,6 +323,7 @@ class Policy:
     source_down: str = ""
     https: answering.Https | None = None
     srv: tuple[answering.Service, ...] = ()
+    follow: bool = False
 
     @property
     def pools(self) -> tuple[str, ...]:
@@ -402,6 +403,7 @@ class DnsSettings:
     proxies: tuple[str, ...] = ()  # networks whose word for whom they ask is believed
     query_log: answering.QueryLog | None = None
     dnstap: answering.Dnstap | None = None
+    resolvers: tuple[Listen, ...] = ()  # that follow host names; none: those of the machine
 
 
 @dataclass(frozen=True, slots=True)

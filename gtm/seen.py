@@ -179,6 +179,17 @@ class Networks:
     v6_values: tuple[int, ...] = (0,)
 
 
+# --- followed ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Where a host name leads: addresses of both families, and for how long they hold."""
+
+    addresses: tuple[str, ...]
+    ttl_s: int
+
+
 # --- decided -----------------------------------------------------------------------------------------------------
 
 

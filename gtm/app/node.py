@@ -19,6 +19,7 @@ from typing import Any
 from gtm import __version__ as version
 from gtm import brain, events, model, probes, seen, table, view
 from gtm.app import book, challenges, doh, geography, judge, last, lingering, measuring, meter, secrets, taking, telling
+from gtm.app import following as apexes
 from gtm.app import sessions as secondaries
 from gtm.probes import runner
 from gtm.serve import channel
@@ -52,6 +53,7 @@ class Node:
         self.vault = secrets.Vault(self.link.publish_keys, without)
         self.secondaries = secondaries.Sessions(self, self.vault.signing)
         self.link.on_passed = self.secondaries.take
+        self.following = apexes.Following(self)
         self.processes: tuple[tuple[str, int], ...] = ()
         self.restarts: Mapping[str, int] = {}
         self.on_reload: Callable[[], None] = lambda: None
@@ -131,6 +133,7 @@ class Node:
             first_revision=max(self.bound.revision, older),
             remembered={key: (status, wall - at, reason) for key, (status, at, reason) in remembered.items()},
         )
+        await self.following.recall()
         self.brain.serials |= await self.secondaries.zones.recall()
         self.atlas, networks = await taking.prepare(self.brain, self.snapshot)
         if self.bound.revision or self.last_at:
@@ -148,6 +151,7 @@ class Node:
         self.feed(events.StoreChanged(orders))
         await self.challenges.recall()
         taking.whole_or_end(lambda: self.feed(events.ConfigCame(self.snapshot, networks)))
+        self._following = asyncio.get_running_loop().create_task(self.following.run())
 
     def _keeping(self, trouble: str) -> None:
         self.happened("node", "last table", "", "unusable" if trouble else "kept", trouble or "it can be written again")
@@ -161,6 +165,7 @@ class Node:
         self.challenges.close()
         await self.runner.close()
         await self.secondaries.close()
+        self._following.cancel()
         if self._keeper is not None:
             await self._keeper.close()
         self.happened("node", self.snapshot.node, "started", "stopped", "asked to")
@@ -216,6 +221,7 @@ class Node:
         """Put an accepted configuration in force. The workers have it when the brain has decided it (`settled`)."""
         self.snapshot, self.atlas = snapshot, atlas
         self.runner.keep(snapshot.checks)
+        self.following.configured()
         taking.whole_or_end(lambda: self.feed(events.ConfigCame(snapshot, networks)))
         await self.measuring.take(snapshot, self.brain, atlas)
         self._say_troubles()

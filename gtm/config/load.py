@@ -304,6 +304,7 @@ def _dns(nouns: nodes.Nouns) -> model.DnsSettings:
         proxies=tuple(proxy.peers) if proxy else (),
         query_log=observing.query_log(written.query_log, near),
         dnstap=observing.dnstap(written.dnstap, near),
+        resolvers=tuple(written.resolvers),
     )
 
 

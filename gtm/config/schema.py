@@ -50,6 +50,9 @@ class Dns(fields.Section):
     cookies: guarding.Cookies = fields.setting({}, "DNS cookies (RFC 7873, RFC 9018)")
     tls: doors.Tls | None = fields.setting(None, "DNS over TLS; off when absent")
     proxy: doors.Proxy | None = fields.setting(None, "DNS behind proxies; off when absent")
+    resolvers: list[fields.Listen] = fields.setting(
+        [], "resolvers that follow host names at the apex of zones, with ports; default: those of this machine"
+    )
     max_amplification: float | None = fields.setting(
         None, "answers over UDP to who has shown no cookie are at most so many times as long as the question", ge=1
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -126,9 +127,8 @@ class Steering:
 
     def _put(self, name: str, policy: model.Policy, path: marks.Path) -> None:
         aliases = self._aliases_of(policy)
-        if name == self.still.zone and aliases:
-            message = f"{name} has SOA and NS: it cannot be answered with a CNAME, and {min(aliases)} is one"
-            self.report.error("cname-at-apex", path, message, "use endpoints with addresses", "key")
+        if name == self.still.zone and aliases:  # beside SOA and NS there is no CNAME: RFC 1034 section 3.6.2
+            policy = dataclasses.replace(policy, follow=True)
         if name in aliases:
             self.report.error("loop", path, f"{name} would be answered with a CNAME to itself", at="key")
         self.steer[name] = self.policies.index(policy, path)

@@ -179,7 +179,7 @@ def _steering(steering: table.Steering, policy: model.Policy, snapshot: model.Sn
         steering,
         a=steering.a if families & {"ipv4", "cname"} else (),
         aaaa=steering.aaaa if families & {"ipv6", "cname"} else (),
-        other=steering.other if "cname" in families else (),
+        other=steering.other if "cname" in families and not policy.follow else (),
         sticky=(max(v4 for v4, _ in masks), max(v6 for _, v6 in masks)) if masks else None,
     )
 

@@ -26,7 +26,7 @@ GROUND_STDLIB = {
 DOORS = {
     "yaml": {"config/marks.py"},
     "dnslib": {"wire/records.py", "wire/lookup.py"},
-    "dns": {"wire/records.py", "probes/dns.py", "probes/ask.py"},
+    "dns": {"wire/records.py", "probes/dns.py", "probes/ask.py", "probes/follow.py"},
     "prometheus_client": {"web/metrics.py"},
     "maxminddb": {"files.py"},
     "jinja2": {"web/page.py"},
