@@ -15,7 +15,7 @@ from gtm import errors, model, names
 from gtm.app import delegation, finding, machine, nameservers
 
 MOST_ZONES = 20  # are looked at when none is named
-WITHIN_S = 30.0  # for all of it; a server that is silent costs some seconds, and eight are asked at a time
+WITHIN_S = 30.0  # for all of it; a server that is silent costs six seconds, and thirteen are asked at a time
 _A, _NS, _TXT, _AAAA = 1, 2, 16, 28
 _KINDS = {_A: "A", _NS: "NS", _TXT: "TXT", _AAAA: "AAAA"}  # how people call what is long; else RFC 3597's TYPE99
 _HEAD_BYTES = 12  # of a record whose owner is a pointer to the question
