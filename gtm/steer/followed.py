@@ -1,4 +1,4 @@
-"""Decisions that would be a CNAME at an apex in, the same with the addresses behind the host names out (RFC 1034 3.6.2)."""
+"""Decisions that would be a CNAME at an apex in, the same with the addresses behind it out (RFC 1034 section 3.6.2)."""
 
 from __future__ import annotations
 
