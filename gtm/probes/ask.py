@@ -6,8 +6,8 @@ Other than the probe of `kind: dns`, it never fails: that a server is silent, cl
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
+import socket
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +24,6 @@ import dns.resolver
 from gtm import errors, model
 
 PAYLOAD_BYTES = 1232  # what passes everywhere without fragments (DNS flag day 2020, RFC 9715)
-NO_ROAD = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 RECORDS = 500  # of an answer; nothing that is looked at here has more
 
 
@@ -72,10 +71,12 @@ class How:
 async def ask(where: model.Listen, name: str, kind: str, how: How) -> Said:
     """Ask a nameserver. Raises `GtmError` for a question that cannot be asked."""
     question = _question(name, kind, how)
+    if why := _no_road(where):
+        return Said(why, no_road=True)
     said = Said()
     for _ in range(1 if how.tcp else how.tries):
         said = await _once(where, question, how)
-        if not said.trouble or said.no_road:
+        if not said.trouble:
             break
     return said
 
@@ -86,6 +87,21 @@ def system_resolvers() -> tuple[str, ...]:
         return tuple(str(one) for one in dns.resolver.Resolver().nameservers)
     except (dns.exception.DNSException, OSError):
         return ()
+
+
+def _no_road(where: model.Listen) -> str:
+    """Return why nothing can be sent to an address from here; empty where it can. Nothing is sent by asking this."""
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.connect((where.host, where.port))
+    except OSError as error:
+        return _why(error)
+    return ""
+
+
+def _why(error: OSError) -> str:
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()  # asyncio's own words are long
 
 
 def _question(name: str, kind: str, how: How) -> dns.message.QueryMessage:
@@ -112,8 +128,7 @@ async def _once(where: model.Listen, question: dns.message.QueryMessage, how: Ho
     except (TimeoutError, dns.exception.Timeout):
         return Said(f"no answer within {how.timeout_s:g} s")
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own words are long
-        return Said(why.lower(), no_road=error.errno in NO_ROAD)
+        return Said(_why(error))
     except EOFError:
         return Said("connection closed without an answer")
     except (dns.exception.DNSException, ValueError) as error:

@@ -161,6 +161,13 @@ async def test_an_answer_that_is_too_long_and_does_not_say_so_is_a_warning(world
     assert found.what.startswith("long.live.example. TXT came over UDP with 8")
 
 
+async def test_an_address_that_cannot_be_asked_from_here_is_a_warning(world: World) -> None:
+    nowhere = "255.255.255.255"  # the kernel sends nothing there
+    world.parent = DELEGATED + f"live 3600 IN NS far.live\nfar.live 3600 IN A {nowhere}\n"
+    found = {one.about: one for one in await world.findings()}[f"far.live.example. ({nowhere}) of live.example."]
+    assert (found.level, found.what) == ("warning", "this machine has no road to it: permission denied")
+
+
 async def test_another_set_of_nameservers_is_an_error(world: World) -> None:
     world.second = CHILD.replace("@ 3600 IN NS ns1\n", "")
     found = await only(world)

@@ -156,12 +156,17 @@ class World(hosts.Namespace):
     @contextmanager
     def without_us(self) -> Iterator[None]:
         """Take our nameservers' addresses off the network for a while."""
-        ours = [one for addresses in OURS.values() for one in addresses]
-        self.address(*ours, do="del")
+        with self.without(*(one for addresses in OURS.values() for one in addresses)):
+            yield
+
+    @contextmanager
+    def without(self, *addresses: str) -> Iterator[None]:
+        """Take addresses off the network for a while."""
+        self.address(*addresses, do="del")
         try:
             yield
         finally:
-            self.address(*ours)
+            self.address(*addresses)
 
     def folder(self, what: str) -> Path:
         """Return a folder that everybody may write to: some servers insist on leaving root."""

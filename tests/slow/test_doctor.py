@@ -57,6 +57,14 @@ def test_the_doctor_prints_a_table_for_people(world: delegated.World) -> None:
     assert "0 errors" in said.splitlines()[-1]
 
 
+def test_a_family_of_addresses_that_is_not_spoken_here_is_a_warning_and_no_error(world: delegated.World) -> None:
+    with world.without(delegated.OURS["ns2"][1]):
+        said = doctor(world, "--url", "http://127.0.0.1:8051")
+    assert said["ok"], said
+    (found,) = [one for one in said["findings"] if one["level"] == "warning" and delegated.ZONE in one["about"]]
+    assert found["what"] == "this machine has no road to it: network is unreachable"
+
+
 def test_F6_the_doctor_sees_that_a_node_is_gone_and_that_another_has_another_configuration(
     world: delegated.World,
 ) -> None:
