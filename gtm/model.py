@@ -360,6 +360,7 @@ class Zone:
     records: tuple[Record, ...] = ()
     steer: Mapping[str, int] = field(default_factory=dict)
     transfer: answering.Transfer | None = None
+    acme: tuple[answering.Tsig, ...] = ()  # keys that may set challenges by UPDATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from gtm import brain, events, model, probes, seen, table, view
 from gtm.app import book, challenges, doh, geography, judge, last, lingering, measuring, meter, secrets, taking, telling
 from gtm.app import following as apexes
 from gtm.app import sessions as secondaries
+from gtm.app import updates as proofs
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -81,7 +82,7 @@ class Node:
         )  # fmt: skip
         self.brain: brain.Brain
         self.failovers = meter.Meter()
-        self.challenges = challenges.Challenges(self.store, self.feed, self.happened, self._no_challenge)
+        self.challenges = challenges.Challenges(self)
         self.lingering = lingering.Lingering()
         self.inherited = False  # another process's table may be in resolvers
         self.on_swapped: Callable[[], None] = lambda: None
@@ -150,6 +151,7 @@ class Node:
         self.brain.orders = orders  # they were news when they were given
         self.feed(events.StoreChanged(orders))
         await self.challenges.recall()
+        self.link.on_update = proofs.Updates(self).take
         taking.whole_or_end(lambda: self.feed(events.ConfigCame(self.snapshot, networks)))
         self._following = asyncio.get_running_loop().create_task(self.following.run())
 
@@ -225,9 +227,6 @@ class Node:
         taking.whole_or_end(lambda: self.feed(events.ConfigCame(snapshot, networks)))
         await self.measuring.take(snapshot, self.brain, atlas)
         self._say_troubles()
-
-    def _no_challenge(self, owner: bytes) -> str:
-        return self.brain.overlay.why_not(owner)
 
     def _say_troubles(self) -> None:
         for trouble in self.atlas.troubles:

@@ -29,28 +29,29 @@ class Wanted:
     web: model.Certificate | None = None
     tsig: tuple[answering.Tsig, ...] = ()
     secondaries: tuple[str, ...] = ()
+    updating: tuple[str, ...] = ()  # names of keys; a caretaker knows none, since it can change nothing
 
     @classmethod
     def of(cls, snapshot: model.Snapshot) -> Wanted:
         """Return what a configuration wants."""
         transfers = [zone.transfer for zone in snapshot.zones if zone.transfer is not None]
-        signing = tuple(dict.fromkeys(one.tsig for one in transfers if one.tsig is not None))
+        proving = [key for zone in snapshot.zones for key in zone.acme]
+        signing = tuple(dict.fromkeys((*(one.tsig for one in transfers if one.tsig is not None), *proving)))
         nets = tuple(dict.fromkeys(net for one in transfers for net in one.allow))
-        return cls(snapshot.dns.cookies.secrets, snapshot.dns.certificate, snapshot.web.certificate, signing, nets)
+        updating = tuple(dict.fromkeys(one.name for one in proving))
+        dns, web = snapshot.dns, snapshot.web
+        return cls(dns.cookies.secrets, dns.certificate, web.certificate, signing, nets, updating)
 
     @classmethod
     def told(cls, told: Mapping[str, Any]) -> Wanted:
         """Return what `dataclasses.asdict` made of one."""
-        pairs = {name: model.Certificate(**told[name]) for name in ("dns", "web") if told.get(name)}
+        dns, web = (model.Certificate(**told[name]) if told.get(name) else None for name in ("dns", "web"))
         signing = (
             answering.Tsig(one["name"], one["algorithm"], answering.Secret(**one["secret"]))
             for one in told.get("tsig", ())
         )
         nets = tuple(told.get("secondaries", ()))
-        return cls(
-            tuple(answering.Secret(**one) for one in told.get("cookies", ())),
-            tsig=tuple(signing), secondaries=nets, **pairs,
-        )  # fmt: skip
+        return cls(tuple(answering.Secret(**one) for one in told.get("cookies", ())), dns, web, tuple(signing), nets)
 
     def files(self) -> list[str]:
         """Return every file that is read."""
@@ -95,7 +96,7 @@ class Vault:
         chain, key = self._pair(wanted.dns, encryption.Changing(())) or (self._given.certificate, self._given.key)
         self._given = keys.Keys(
             tuple(_cookies(wanted.cookies, os.environ, self._trouble)), chain, key,
-            tuple(_signing(wanted.tsig, os.environ, self._trouble)), wanted.secondaries,
+            tuple(_signing(wanted.tsig, os.environ, self._trouble)), wanted.secondaries, wanted.updating,
         )  # fmt: skip
         self._publish(self._given)
         if wanted.web is not None:

@@ -261,7 +261,7 @@ def digest(snapshot: model.Snapshot) -> str:
     hashed = hashlib.sha256()
     for part in (
         *(dns, snapshot.guard_min_alive, snapshot.flap, snapshot.orders, snapshot.policies),
-        tuple(replace(zone, transfer=None) for zone in snapshot.zones),
+        tuple(replace(zone, transfer=None, acme=()) for zone in snapshot.zones),
         *(snapshot.regions, snapshot.profiles, snapshot.endpoints, snapshot.sites, snapshot.pools),
     ):
         hashed.update(repr(part).encode())

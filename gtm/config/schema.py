@@ -12,7 +12,7 @@ import pydantic
 import pydantic_core.core_schema
 
 from gtm import model
-from gtm.config import doors, fields, guarding, kinds, observing, ordering, services, transfers
+from gtm.config import doors, fields, guarding, kinds, observing, ordering, services, transfers, updating
 
 
 class Or:
@@ -312,6 +312,7 @@ class Zone(fields.Section):
     steer: dict[fields.Text, Annotated[Steer, pydantic.BeforeValidator(_steer), Or(_NAME, _NAMES)]] = fields.setting(
         {}, "steered names by owner: `play`, `@`, `*.ch`"
     )
+    acme: updating.Acme | None = fields.setting(None, "ACME clients that may UPDATE this zone; none when absent")
     transfer: transfers.Transfer | None = fields.setting(None, "secondaries that follow this zone; none when absent")
 
 

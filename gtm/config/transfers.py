@@ -25,9 +25,9 @@ def _at_port(text: str) -> str:
 
 
 class Tsig(fields.Section):
-    """The key that signs transfers, their questions and NOTIFY (RFC 8945)."""
+    """A key that signs messages on both sides (RFC 8945)."""
 
-    name: fields.Host = fields.needed("the key's name, as the secondary has it")
+    name: fields.Host = fields.needed("the key's name, as the other side has it")
     algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224"] = fields.setting(
         "hmac-sha256", "how it signs"
     )
@@ -55,20 +55,24 @@ def transfer(written: Transfer | None, relative: Callable[[str], str]) -> answer
     """Return who may have a zone; `relative` makes a path seen from where the command runs."""
     if written is None:
         return None
-    key, told = None, tuple((one.host, one.port) for one in written.notify)
-    if written.tsig is not None:
-        where = answering.Secret(
-            written.tsig.secret_env or "", relative(written.tsig.secret_file) if written.tsig.secret_file else ""
-        )
-        key = answering.Tsig(names.text(names.key(written.tsig.name)), written.tsig.algorithm, where)
-    return answering.Transfer(tuple(written.allow), key, told)
+    signing = key(written.tsig, relative) if written.tsig is not None else None
+    return answering.Transfer(tuple(written.allow), signing, tuple((one.host, one.port) for one in written.notify))
+
+
+def key(written: Tsig, relative: Callable[[str], str]) -> answering.Tsig:
+    """Return a key, without its secret."""
+    where = answering.Secret(written.secret_env or "", relative(written.secret_file) if written.secret_file else "")
+    return answering.Tsig(names.text(names.key(written.name)), written.algorithm, where)
 
 
 def doubled(zones: tuple[model.Zone, ...]) -> str:
     """Return the name of a key that two zones say in different words; empty when there is none."""
     known: dict[str, answering.Tsig] = {}
     for zone in zones:
-        key = zone.transfer.tsig if zone.transfer is not None else None
-        if key is not None and known.setdefault(key.name, key) != key:
-            return key.name
+        said: list[answering.Tsig] = list(zone.acme)
+        if zone.transfer is not None and zone.transfer.tsig is not None:
+            said.append(zone.transfer.tsig)
+        for one in said:
+            if known.setdefault(one.name, one) != one:
+                return one.name
     return ""

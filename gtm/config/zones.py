@@ -6,10 +6,10 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gtm import answering, model, names, units
-from gtm.config import audience, decode, marks, nodes, probing, schema, services, static, transfers
+from gtm import model, names, units
+from gtm.config import audience, decode, marks, nodes, probing, schema, services, static, transfers, updating
 
 _WILDCARD = "*."
 
@@ -272,7 +272,13 @@ def read(
             steering.add(owner, one)
         steering.targets.reserve(map(names.key, (*steering.steer, *map(names.text, still.types()))))
         still.records += steering.targets.records(written.ttl)
-        zones[absolute] = _zone(absolute, written, still, steering.steer, _transfer(nouns, written, path))
+        relative = functools.partial(nodes.relative, nouns.report)
+        made = _zone(absolute, written, still, steering.steer)
+        zones[absolute] = replace(
+            made,
+            acme=updating.keys(written.acme, functools.partial(relative, (*path, "acme"))),
+            transfer=transfers.transfer(written.transfer, functools.partial(relative, (*path, "transfer"))),
+        )
         cuts = {names.text(owner) for owner, types in still.types().items() if static.NS in types} - {absolute}
         steered[absolute] = steering, cuts
     for absolute, (steering, cuts) in steered.items():
@@ -283,17 +289,7 @@ def read(
     return served, policies
 
 
-def _transfer(nouns: nodes.Nouns, written: schema.Zone, path: marks.Path) -> answering.Transfer | None:
-    return transfers.transfer(written.transfer, functools.partial(nodes.relative, nouns.report, (*path, "transfer")))
-
-
-def _zone(
-    absolute: str,
-    written: schema.Zone,
-    still: static.Static,
-    steer: Mapping[str, int],
-    transfer: answering.Transfer | None,
-) -> model.Zone:
+def _zone(absolute: str, written: schema.Zone, still: static.Static, steer: Mapping[str, int]) -> model.Zone:
     return model.Zone(
         name=absolute,
         # Without any, the zone serves itself, as the empty zones of RFC 6303 section 3 do.
@@ -303,7 +299,6 @@ def _zone(
         negative_ttl_s=written.negative_ttl,
         records=tuple(still.records),
         steer=dict(sorted(steer.items())),
-        transfer=transfer,
     )
 
 

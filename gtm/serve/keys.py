@@ -20,7 +20,7 @@ from gtm.wire import cookies, extras, guard, limit, tsig
 class Keys:
     """What workers must know and nobody else may. `cookies` are secrets of 16 bytes, the newest first;
     `certificate` (a chain) and `key` are PEM, empty for none. `tsig` are keys of TSIG, `secondaries` the networks that
-    may ask for transfers at all.
+    may ask for transfers at all, `updating` the names of keys that may send UPDATE.
     """
 
     cookies: tuple[bytes, ...] = ()
@@ -28,6 +28,7 @@ class Keys:
     key: str = ""
     tsig: tuple[tsig.Key, ...] = ()
     secondaries: tuple[str, ...] = ()
+    updating: tuple[str, ...] = ()
 
 
 def write(keys: Keys) -> int:
@@ -39,7 +40,7 @@ def write(keys: Keys) -> int:
         "key": keys.key,
     }
     told["tsig"] = [(one.name.hex(), one.algorithm, one.secret.hex()) for one in keys.tsig]
-    told["secondaries"] = list(keys.secondaries)
+    told["secondaries"], told["updating"] = list(keys.secondaries), list(keys.updating)
     os.pwrite(fd, json.dumps(told).encode(), 0)
     return fd
 
@@ -52,7 +53,7 @@ def read(fd: int) -> Keys:
     signing = (tsig.Key(bytes.fromhex(name), how, bytes.fromhex(secret)) for name, how, secret in told.get("tsig", ()))
     return Keys(
         tuple(bytes.fromhex(one) for one in told["cookies"]), told["certificate"], told["key"],
-        tuple(signing), tuple(told.get("secondaries", ())),
+        tuple(signing), tuple(told.get("secondaries", ())), tuple(told.get("updating", ())),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ above `bound.revision`, or they refuse it (semantics G1).
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +102,8 @@ class Links:
         self._revision = self._table_revision = 0
         self._bound: asyncio.Future[Bound] = self._loop.create_future()
         self.on_passed: Callable[[str, bytes, int], None] = _let_go  # `transfer` with a connection, or `knock`
+        # What workers pass on of UPDATE; the last argument takes the answer.
+        self.on_update: Callable[[str, bytes, Callable[[bytes], object]], None] = lambda kind, body, reply: None
         self.candidates: list[channel.Channel] = []  # workers on trial that this process is to judge
 
     @classmethod
@@ -271,6 +274,8 @@ class Links:
                         self._workers[number].give("journal", self._journal.fd)
                 elif message.kind in {"transfer", "knock"}:
                     self.on_passed(*message)
+                elif message.kind in {"update", "update-refused"}:
+                    self.on_update(message.kind, message.body, functools.partial(line.send, "updated"))
                 elif message.kind == "swapped":
                     self._on_swapped(number, int(message.json()["revision"]))
         except EOFError:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from gtm.serve import shared, udp
-from gtm.wire import transfer
+from gtm.wire import transfer, update
 
 QUERY_BYTES = udp.QUERY_BYTES  # semantics G6; a longer length prefix closes the connection
 # Questions answered in one turn of the loop, so that a pipeline of a thousand delays a datagram by under a millisecond.
@@ -56,6 +56,7 @@ class Server:
         self.oops = oops
         self.drop = drop  # counts what is not let in
         self.hand_over: HandOver | None = None  # takes connections that ask for transfers
+        self.later: udp.Later | None = None  # hears of each UPDATE that got no answer
         self.scratch = memoryview(bytearray(_READ_BYTES))  # read into and emptied within one turn: one for all
         self._limits = limits
         self._page = page
@@ -230,6 +231,9 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.abort()  # this end of it; the other process has its own
         return True
 
+    def _send_later(self, reply: bytes) -> None:
+        self._send(len(reply).to_bytes(2) + reply)
+
     def _send(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
@@ -240,7 +244,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _answered(self, packet: bytes) -> bytes | None:
         try:
-            return self._server.answer(packet, self._family, self._address, self.WORD)
+            reply = self._server.answer(packet, self._family, self._address, self.WORD)
+            if reply is None and self._server.later is not None and update.is_one(packet):
+                self._server.later(packet, self._send_later)
+            return reply
         except Exception as error:
             self._server.oops("internal", error)
             return None

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from gtm.serve import sockets, tap
+from gtm.wire import update
 
 Answer = Callable[[bytes, int, int, str], bytes | None]
 Oops = Callable[[str, BaseException], None]
+Later = Callable[[bytes, Callable[[bytes], None]], None]
 
 # A bound, so that TCP, new tables and the heartbeat get their turn in a flood: 64 answers take about a millisecond.
 BATCH = 64
@@ -34,6 +38,8 @@ _SENDER: Mapping[int, struct.Struct] = {
     socket.AF_INET: struct.Struct(">4xI24x"),
     socket.AF_INET6: struct.Struct(">8xQQ8x"),
 }
+
+_CONTROL_HEAD = struct.Struct("@Nii")  # struct cmsghdr
 
 _UNTAPPED = tap.Writer()  # has no ring, and gets none
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -66,6 +72,9 @@ class Head(ctypes.Structure):
     """struct mmsghdr."""
 
     _fields_ = (("message", Message), ("length", ctypes.c_uint))
+
+
+_HEAD_BYTES = ctypes.sizeof(Head)
 
 
 class _Block:
@@ -107,32 +116,29 @@ def number(kind: int, host: str) -> int:
 
 
 def drain(
-    sock: socket.socket, answering: Callable[[], Answer], oops: Oops, tapped: tap.Writer = _UNTAPPED
+    sock: socket.socket,
+    answering: Callable[[], Answer],
+    oops: Oops,
+    tapped: tap.Writer = _UNTAPPED,
+    later: Later | None = None,
 ) -> Callable[[], None]:
     """Return what to call when `sock`, which does not block, can be read: it answers up to BATCH datagrams.
 
     `answering` is asked once for a batch: a table that comes gives another answerer, and asking for it with each packet
     would cost a call. That takes packet, family (4 or 6), address as a number and "udp". What it raises goes to `oops`
     with the word `internal`, what the kernel refuses to send with `send`: one bad packet is one packet (semantics E8).
-    What `tapped` picks of a batch is put there when the answers are on their way.
+    What `tapped` picks of a batch is put there when the answers are on their way. `later` hears of each UPDATE that got
+    no answer, and what to do with one.
     """
     kind = sock.family
     family = 6 if kind == socket.AF_INET6 else 4
     # On a socket for all addresses the answer must leave from the address that was asked (RFC 2181 section 4.1).
     everywhere = sock.getsockname()[0] in sockets.EVERYWHERE
     block = _Block(kind, control=everywhere)
-    first, head_bytes = ctypes.addressof(block.heads), ctypes.sizeof(Head)
+    first = ctypes.addressof(block.heads)
+    send = functools.partial(_send, sock, first, oops)
     data, lengths, sizes, clear = block.data, block.lengths, block.sizes, block.clear
     senders = _SENDER[kind].iter_unpack
-
-    def send(start: int, stop: int) -> None:
-        """Send the answers in these places."""
-        while start < stop:
-            sent = _send_all(sock.fileno(), first + start * head_bytes, stop - start, 0)
-            if sent < 0:  # it is the first of them that the kernel refuses
-                oops("send", _error())
-                sent = 1
-            start += sent
 
     def ready() -> None:
         clear()
@@ -141,12 +147,10 @@ def drain(
             if ctypes.get_errno() != errno.EAGAIN:  # an ICMP error about an earlier answer; the next call reads on
                 oops("receive", _error())
             return
-        if everywhere:
-            _turn(block.controls, kind, count)
+        _turn(block.controls, kind, count if everywhere else 0)
         # Answers are written over their questions.
         picked = [(pick, data[pick * QUERY_BYTES :][: lengths[pick]].tobytes()) for pick in tapped.picks(count)]
-        answer = answering()
-        start = at = 0
+        answer, start, at = answering(), 0, 0
         for length, sender in zip(lengths[:count], senders(block.names[: count * _NAME_BYTES]), strict=True):
             place = at * QUERY_BYTES
             address = sender[0] if family == 4 else sender[0] << 64 | sender[1]
@@ -165,6 +169,8 @@ def drain(
                 reply = None
             at += 1
             if reply is None:
+                if later is not None and update.is_one(data[place : place + length]):
+                    later(data[place : place + length].tobytes(), _back(sock, block, at - 1, oops))
                 sizes[at - 1] = 0
                 send(start, at - 1)
                 start = at
@@ -173,6 +179,37 @@ def drain(
             _show(block, family, picked, tapped)
 
     return ready
+
+
+def _send(sock: socket.socket, first: int, oops: Oops, start: int, stop: int) -> None:
+    """Send the answers in these places of a block whose heads begin at `first`."""
+    while start < stop:
+        sent = _send_all(sock.fileno(), first + start * _HEAD_BYTES, stop - start, 0)
+        if sent < 0:  # it is the first of them that the kernel refuses
+            oops("send", _error())
+            sent = 1
+        start += sent
+
+
+def _back(sock: socket.socket, block: _Block, at: int, oops: Oops) -> Callable[[bytes], None]:
+    """Return what sends an answer to who sent the datagram in this place, from the address that was asked."""
+    kind = sock.family
+    name = bytes(block.names[at * _NAME_BYTES : (at + 1) * _NAME_BYTES])
+    control = bytes(block.controls[at * _SPACE_BYTES : (at + 1) * _SPACE_BYTES])
+    port = int.from_bytes(name[2:4])
+    to: tuple[str, int] | tuple[str, int, int, int] = socket.inet_ntop(kind, name[4:8]), port
+    if kind == socket.AF_INET6:
+        to = socket.inet_ntop(kind, name[8:24]), port, 0, int.from_bytes(name[24:28], sys.byteorder)
+    size, level, what = _CONTROL_HEAD.unpack_from(control)  # zero where the kernel told nothing
+    beside = [(level, what, control[_CONTROL_HEAD.size : size])] if size else []
+
+    def send(reply: bytes) -> None:
+        try:
+            sock.sendmsg([reply], beside, 0, to)
+        except OSError as error:
+            oops("send", error)
+
+    return send
 
 
 def _show(block: _Block, family: int, picked: Sequence[tuple[int, bytes]], tapped: tap.Writer) -> None:

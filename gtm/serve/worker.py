@@ -33,6 +33,7 @@ from gtm.serve import (
     tap,
     tcp,
     udp,
+    updates,
 )
 from gtm.wire import extras, respond, runtime, steps, unpack
 
@@ -99,6 +100,8 @@ class Worker:
         self._doors = doors.Doors(self._tcp, guards, self._drop)
         self._handover = handover.Handover(self._channel)
         self._tcp.hand_over = self._handover.pass_on
+        self._updates = updates.Updates(self._channel)
+        self._tcp.later = self._updates.pass_on
         self._take_secrets(secret)
         self._listeners: list[asyncio.Server] = []
         self._quench = quench.Quench()
@@ -200,7 +203,8 @@ class Worker:
     def _drain(self, sock: socket.socket, kind: str) -> Callable[[], None]:
         if kind == sockets.PROXY:  # what is asked, and by whom, stands behind the proxy's header
             return udp.drain(sock, self._doors.answering(kind, lambda: self._tapped(self._answering())), self._oops)
-        return udp.drain(sock, self._doors.answering(kind, self._answering), self._oops, self._tap)
+        answering = self._doors.answering(kind, self._answering)
+        return udp.drain(sock, answering, self._oops, self._tap, self._updates.pass_on)
 
     def _tapped(self, answer: udp.Answer) -> udp.Answer:
         """Return what answers, and puts what is picked into the tap."""
@@ -249,6 +253,8 @@ class Worker:
                     os.close(message.fd)
                 elif message.kind == "tap":
                     self._tap.use(message.fd)
+                elif message.kind == "updated":
+                    self._updates.done(message.body)
                 elif message.kind == "retire":
                     self._retire()
         except EOFError:  # nobody holds the other end any more: the supervisor is gone, and so are we soon
@@ -262,6 +268,7 @@ class Worker:
         self._handover.take(secret)
         self._more.keyring.use(secret.tsig)
         self._more.keyring.now_s = time.time()
+        self._more.updates = self._updates.answer if self._updates.take(secret) else extras.nobody
 
     def _apply(self) -> None:
         """Read the journal to its end, unless that is under way; then read it again when it is done."""

@@ -5,7 +5,9 @@ RFC 5001 (NSID), RFC 7828 (keepalive), RFC 7830 (padding), RFC 7873 (cookies).
 
 from __future__ import annotations
 
-from gtm.wire import cookies, edns, query, tsig
+from collections.abc import Callable
+
+from gtm.wire import cookies, edns, query, tsig, update
 
 # Transports over which strangers on the way see lengths only: padding is for them (RFC 7830 section 6).
 ENCRYPTED = frozenset({"tls", "https"})
@@ -13,17 +15,28 @@ ENCRYPTED = frozenset({"tls", "https"})
 CONNECTIONS = frozenset({"tcp", "tls"})
 
 
+def nobody(packet: bytes, family: int, address: int) -> bytes | None:
+    """Answer no UPDATE."""
+    return None
+
+
 class Extras:
     """What answers depend on besides the table and the question. `jar` None: cookies are ignored (an unknown option).
 
     `idle_s` is how long a connection may idle now, 0 where nobody keeps it; whoever keeps connections sets it. Who
     holds keys of TSIG sets those of `keyring`, and its clock.
+    `updates` answers UPDATE (RFC 2136) where anybody may send one; None from it: the answer comes later.
     """
 
     def __init__(self, jar: cookies.Jar | None = None) -> None:
         self.jar = jar
         self.keyring = tsig.Keyring()
+        self.updates: Callable[[bytes, int, int], bytes | None] = nobody
         self.idle_s = 0.0
+
+    def updating(self, packet: bytes, transport: str) -> bool:
+        """Say whether this packet is an UPDATE and anybody may send one; over HTTPS nobody may."""
+        return self.updates is not nobody and transport != "https" and update.is_one(packet)
 
     def options(self, opt: edns.Opt, node: bytes, family: int, key: cookies.Key, transport: str) -> tuple[bytes, int]:
         """Return the options to answer with, and the rcode that they come to: BADCOOKIE where a good one is required.

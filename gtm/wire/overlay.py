@@ -40,6 +40,10 @@ class Overlay:
         """Return all names as they are answered now."""
         return {**self._base, **self._laid} if self._laid else self._base
 
+    def entry(self, owner: bytes) -> table.Entry | None:
+        """Return what is answered at a name now."""
+        return self._laid.get(owner) or self._base.get(owner)
+
     def want(self, challenges: Sequence[seen.Challenge]) -> dict[bytes, table.Entry | None]:
         """Answer these challenges and no others; return what that changes, by name."""
         self._wanted = {}
@@ -100,13 +104,18 @@ def _between(owner: bytes, encloser: bytes) -> Iterator[bytes]:
         above = names.parent(above)
 
 
+def rdatas(of: table.Fixed | None) -> Iterator[bytes]:
+    """Yield the rdata of each record of an answer that is one RRset at the question's name."""
+    body = of.body if of is not None else b""
+    while body:
+        size = _HEAD.unpack_from(body)[4]
+        yield body[_HEAD.size : _HEAD.size + size]
+        body = body[_HEAD.size + size :]
+
+
 def _with(static: table.Fixed | None, texts: Sequence[str]) -> table.Fixed:
     """Return an answer of these texts and of those that the configuration has there; one TTL (RFC 2181 section 5.2)."""
-    rdatas, ttl_s = dict.fromkeys(bytes((len(one),)) + one.encode() for one in texts), TTL_S
-    body = static.body if static is not None else b""
-    while body:
-        _, _, _, ttl, size = _HEAD.unpack_from(body)
-        rdatas[body[_HEAD.size : _HEAD.size + size]] = None
-        ttl_s, body = min(ttl, ttl_s), body[_HEAD.size + size :]
-    made = (compiler.record(compiler.OWNER_IS_QUESTION, _TXT, ttl_s, one) for one in rdatas)
+    wanted = dict.fromkeys((*(bytes((len(one),)) + one.encode() for one in texts), *rdatas(static)))
+    ttl_s = min(TTL_S, _HEAD.unpack_from(static.body)[3]) if static is not None else TTL_S
+    made = (compiler.record(compiler.OWNER_IS_QUESTION, _TXT, ttl_s, one) for one in wanted)
     return compiler.answer(compiler.AA, made)

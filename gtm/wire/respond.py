@@ -312,7 +312,9 @@ class Responder:
 
     # --- the long road ---
 
-    def _long(self, packet: bytes, family: int, address: int, transport: str) -> bytes | None:
+    def _long(  # noqa: PLR0912 - a branch for each kind of message that there is
+        self, packet: bytes, family: int, address: int, transport: str
+    ) -> bytes | None:
         asked = query.read(packet)
         if isinstance(asked, str):
             self._tally.drop(asked)
@@ -323,6 +325,8 @@ class Responder:
                 packet, lambda plain: self.answer(plain, family, address, transport),
                 most if transport == "udp" else MAX_TCP_BYTES,
             )  # fmt: skip
+        if asked.rcode == query.NOTIMP and self._more.updating(packet, transport):
+            return self._more.updates(packet, family, address)
         options, rcode = b"", asked.rcode
         if asked.opt is not None and asked.opt.options:
             key = address, packet[asked.end :]
