@@ -83,6 +83,7 @@ class Sessions:
         signer = tsig.Signer(verified.key, verified.mac) if verified is not None and verified.key is not None else None
         for message in self._messages(plain, address, verified.key if verified is not None else None):
             await _write(writer, signer.sign(message, now_s) if signer is not None else message)
+            await asyncio.sleep(0)  # probes leave between two messages, however fast the client reads
 
     def _messages(self, packet: bytes, address: str, key: tsig.Key | None) -> Iterator[bytes]:
         wanted = transfer.read(packet)

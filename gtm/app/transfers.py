@@ -52,7 +52,7 @@ class Zone:
     name: str
     settings: answering.Transfer
     ledger: transfer.Ledger
-    changed: dict[int, transfer.Change] = field(default_factory=dict)
+    waiting: dict[int, tuple[transfer.Rr, ...]] = field(default_factory=dict)  # for the next serial, by steering
 
 
 class Transfers:
@@ -107,22 +107,22 @@ class Transfers:
             for zone in self.zones.values():
                 if steering in zone.ledger.shape.steered:
                     self._look(zone, steering)
-        if any(zone.changed for zone in self.zones.values()):
+        if any(zone.waiting for zone in self.zones.values()):
             self._soon()
 
     def _look(self, zone: Zone, steering: int) -> None:
-        """See what the names of a steering have now; a change upon a change is one, and may come to nothing."""
+        """See what the names of a steering are to have with the next serial; what the last one stands for stays."""
+        found = self._records(steering)
+        if found == zone.ledger.now.get(steering, ()):
+            zone.waiting.pop(steering, None)
+        else:
+            zone.waiting[steering] = found
+
+    def _records(self, steering: int) -> tuple[transfer.Rr, ...]:
         if self._whole is None:
-            return
+            return ()
         policies = len(self._node.snapshot.policies)
-        found = transfer.records(self._whole.steerings[steering], self._whole, self._rings, address=steering < policies)
-        earlier = zone.changed.pop(steering, None)
-        if earlier is not None:
-            now = zone.ledger.now[steering]
-            zone.ledger.now[steering] = (*(one for one in now if one not in earlier.come), *earlier.gone)
-        change = zone.ledger.replace(steering, found)
-        if change is not None:
-            zone.changed[steering] = change
+        return transfer.records(self._whole.steerings[steering], self._whole, self._rings, address=steering < policies)
 
     def _soon(self) -> None:
         if self._timer is None:
@@ -140,10 +140,11 @@ class Transfers:
             self._new_table = False
             self._spawn(self._reshape())
             return
-        grown = [zone for zone in self.zones.values() if zone.changed]
+        grown = [zone for zone in self.zones.values() if zone.waiting]
         for zone in grown:
-            zone.ledger.grow(zone.changed.values(), time.time())
-            zone.changed = {}
+            changes = [zone.ledger.replace(steering, found) for steering, found in zone.waiting.items()]
+            zone.ledger.grow(filter(None, changes), time.time())
+            zone.waiting = {}
         self._tell(grown)
 
     async def _reshape(self) -> None:
@@ -168,8 +169,7 @@ class Transfers:
                 zone.name, zone.transfer, transfer.Ledger(made[zone.name], serial or int(time.time()))
             )
             for steering in mine.ledger.shape.steered:
-                self._look(mine, steering)
-            mine.changed = {}
+                mine.ledger.replace(steering, self._records(steering))
             old = before.get(zone.name)
             another = mine.ledger.inherit(old.ledger if old else None, digest, time.time())
             if another or old is None or old.settings != zone.transfer:

@@ -204,13 +204,14 @@ class Ledger:
 
     def whole(self) -> Iterator[bytes]:
         """Yield every record, the SOA first and last (RFC 5936 section 2.2)."""
-        yield record(self.shape.apex, self.soa())
+        soa, now = record(self.shape.apex, self.soa()), dict(self.now)  # it may change while a slow client reads
+        yield soa
         for owner, some in self.shape.static.items():
             yield from (record(owner, one) for one in some)
         for steering, owners in self.shape.steered.items():
             for owner in owners:
-                yield from (record(owner, one) for one in self.now.get(steering, ()))
-        yield record(self.shape.apex, self.soa())
+                yield from (record(owner, one) for one in now.get(steering, ()))
+        yield soa
 
     def since(self, serial: int) -> Iterator[bytes] | None:
         """Yield what has changed since then (RFC 1995 section 4); None when that is not known any more, or as long.

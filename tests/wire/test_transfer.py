@@ -70,6 +70,19 @@ def test_rfc_1995_a_zone_with_its_differences_is_the_zone_of_today(
     assert sorted(applied(kept, differences)) == sorted(parsed(ledger.whole())[:-1])
 
 
+def test_rfc_5936_a_zone_that_changes_while_it_is_sent_is_sent_as_it_was() -> None:
+    ledger = transfer.Ledger(SHAPE, 7)
+    ledger.replace(1, ((1, 5, b"\1\1\1\1"),))
+    before = list(ledger.whole())
+    sending = ledger.whole()
+    sent = [next(sending)]
+    change = ledger.replace(1, ((1, 5, b"\2\2\2\2"),))
+    assert change is not None
+    ledger.grow([change], 100.0)
+    assert [*sent, *sending] == before
+    assert list(ledger.whole()) != before
+
+
 @given(st.integers(0, 2**32 - 1), st.floats(0, 2**33))
 def test_rfc_1982_a_serial_follows_whatever_the_clock_says(serial: int, now_s: float) -> None:
     after = transfer.following(serial, now_s)
