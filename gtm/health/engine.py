@@ -12,6 +12,7 @@ from gtm.health import (
     guard,
     hysteresis,
     idle,
+    judge,
     news,
     orders,
     schedule,
@@ -170,7 +171,9 @@ class Health:
         eased, reached = watch.load, watch.reached
         ok, reason, result = self._watches.judge(watch, self._standings.streams.carriers(key), result, now)
         self._watches.take(watch, ok, reason, result, now)
-        self._schedule.done(key, ok is not None and hysteresis.hurried(watch.state), now, self._dice)
+        tells_in_s = judge.runs_out_in_s(watch.profile, result.measures) if ok else None
+        hurry = ok is not None and hysteresis.hurried(watch.state)
+        self._schedule.done(key, hurry, now, self._dice, tells_in_s)
         happened: list[news.Transition] = []
         back = before.status == "down" and watch.state.status == "up"
         if back and not watch.profile.observe and not self._guard.tripped and not self._sources.excuses(key):

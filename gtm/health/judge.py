@@ -12,6 +12,7 @@ from typing import Any
 from gtm import model, seen, units
 
 MAX_MATCHED = 64 * 1024  # characters that a pattern sees: an expression may be slow, the brain may not be
+OVERDUE = 0.6  # of the age that is too old: 1.5 of 2.5 target durations, when the next segment should have been there
 MAX_SHOWN = 60  # characters of a measured text in a sentence: it is read on one line
 
 _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -64,6 +65,25 @@ def warned(profile: model.Profile, result: seen.ProbeResult) -> seen.ProbeResult
             if not held:
                 found.append(sentence(condition, result.measures))
     return dataclasses.replace(result, warnings=tuple(found))
+
+
+def runs_out_in_s(profile: model.Profile, measures: Mapping[str, model.Value]) -> float | None:
+    """Return in how many seconds an age will be too old by a line of `expect`, when it is most of the way there.
+
+    An age grows by itself, so that the moment is known at which a look will tell; None when nothing is overdue.
+    """
+    times = []
+    for condition in profile.expect:
+        if condition.op not in {"<", "<="} or not condition.measure.endswith(".age"):
+            continue
+        age_s = _number(measures.get(condition.measure, ""))
+        limit_s = _number(measures.get(condition.other, "") if condition.other else condition.value or 0.0)
+        if age_s is None or limit_s is None:
+            continue
+        limit_s *= condition.factor if condition.other else 1.0
+        if OVERDUE * limit_s <= age_s < limit_s:
+            times.append(limit_s - age_s)
+    return min(times, default=None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

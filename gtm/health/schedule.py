@@ -15,6 +15,7 @@ FIRST_WITHIN_S = 5.0
 # After a watched connection broke a fall is confirmed so much faster than `confirm`: the break itself is evidence. The
 # counters rule all the same (A2).
 BROKEN_SHARE = 0.1
+TELLS_LATE_S = 0.05  # behind the moment itself, so that no clock's grain brings the look before it
 LOST_AFTER_S = 5.0  # a probe that is this much over its interval and time-out will never answer: run it again
 
 
@@ -74,8 +75,18 @@ class Schedule:
             self._alarms.set(key, now + slot.profile.every_s + slot.profile.timeout_s + LOST_AFTER_S)
         return found
 
-    def done(self, key: model.CheckKey, hurry: bool, now: float, dice: Callable[[], float]) -> None:
-        """Take note that a probe ended; `hurry` says that a change is in doubt. Unknown checks are ignored."""
+    def done(
+        self,
+        key: model.CheckKey,
+        hurry: bool,
+        now: float,
+        dice: Callable[[], float],
+        tells_in_s: float | None = None,
+    ) -> None:
+        """Take note that a probe ended; `hurry` says that a change is in doubt. Unknown checks are ignored.
+
+        `tells_in_s` is when a look will tell more than now, if that is before its turn.
+        """
         slot = self._slots.get(key)
         if slot is None:
             return
@@ -88,6 +99,8 @@ class Schedule:
         share = dice() if slot.first and slot.profile.every_s > FIRST_WITHIN_S else 1.0 - JITTER * dice()
         slot.first = False
         whole_s = began_s + slot.profile.every_s * share
+        if tells_in_s is not None:
+            whole_s = min(whole_s, now + max(tells_in_s + TELLS_LATE_S, pause_s))
         if again:  # it began before the break, so it says little
             self._alarms.set(key, now)
         else:

@@ -33,7 +33,9 @@ class Whole:
         """Return what an endpoint is, since when, and why; `order` is what was ordered of it."""
         mine = list(self._standings.of(endpoint, family))
         state, since_s = self._said[endpoint, family]
-        odd = next((one for one in mine if one.status == "down"), None)
+        # What failed as a whole is the better reason than what one of its streams was down for before.
+        bad = sorted((one for one in mine if one.status == "down"), key=lambda one: state != "down" or not one.cause)
+        odd = next(iter(bad), None)
         telling = odd or next((one for one in mine if one.status == state), None)
         votes = [self._seen_of(key) for key in telling.votes] if telling else []
         why = verdict.explain(telling, votes) if telling else ""

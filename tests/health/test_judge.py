@@ -138,3 +138,18 @@ def test_a_probe_that_failed_is_not_warned_about(ok: bool | None) -> None:
 
 def test_a_bad_pattern_warns_of_nothing() -> None:
     assert warned(condition("body matches (", value="("), body="x") == ()
+
+
+@pytest.mark.parametrize(
+    ("age_s", "in_s"),
+    [(0.0, None), (3.5, None), (3.6, 2.4), (5.8, 0.2), (6.0, None), (9.0, None)],
+)
+def test_an_age_that_is_overdue_says_when_it_will_be_too_old(age_s: float, in_s: float | None) -> None:
+    age = condition("playlist.age < 3 * playlist.target", factor=3.0, other="playlist.target", unit="s")
+    fixed = condition("playlist.age < 6s", value=6.0, unit="s")
+    late = condition("time.first_byte < 6s", value=6.0, unit="s")
+    for one in (age, fixed):
+        profile = model.Profile("hls", "hls", expect=(one, late))
+        found = judge.runs_out_in_s(profile, {"playlist.age": age_s, "playlist.target": 2, "time.first_byte": 5.9})
+        assert found == (None if in_s is None else pytest.approx(in_s))
+    assert judge.runs_out_in_s(profile, {}) is None

@@ -184,3 +184,12 @@ def test_a_probe_that_was_out_when_the_watch_broke_is_run_once_more() -> None:
     assert plan.due(0.7) == [key]
     plan.done(key, False, 0.8, lambda: 0.0)
     assert plan.due(5.6) == []
+
+
+def test_A3_a_look_that_will_tell_more_comes_before_its_turn_but_not_at_once() -> None:
+    plan = schedule.Schedule()
+    plan.configure({KEYS[0]: world.TCP}, 0.0, lambda: 0.0)
+    for at, tells_in_s, due_s in ((0.0, 1.2, 1.25), (1.25, 0.01, 1.75), (1.75, 60.0, 6.75)):
+        plan.due(at)
+        plan.done(KEYS[0], False, at, lambda: 0.0, tells_in_s)
+        assert plan.next_at() == pytest.approx(due_s)

@@ -11,6 +11,7 @@ from tests.health import world
 
 HLS = world.quick(world.STREAM)
 NODES = ("n1", "n2")
+TV = world.policy("p", name="news.tv.")
 
 
 def channels(count: int, *nodes: str) -> world.Run:
@@ -56,6 +57,7 @@ def test_A12_more_than_half_of_three_or_more_judge_the_node_for_all_its_names() 
     assert [of(run, number, "n2") for number in range(1, 7)] == ["up"] * 6
     assert run.verdict("n1", policy=run.snapshot.policies[3]).why == "3 of 5 streams failed on this node"
     assert run.state("n1") == "down"
+    assert run.health.endpoint_state("n1", "ipv4").reason == "3 of 5 streams failed on this node"
     assert run.log[-1][1].name == ""
     fail(run, "n1", 3, ok=True)
     assert [of(run, number) for number in range(1, 7)] == ["down", "down", "up", "up", "up", "up"]
@@ -135,3 +137,15 @@ def test_a_doubt_about_one_stream_touches_its_name_alone() -> None:
     assert [(one.kind, one.name) for _, one in run.log] == [("step", "ch1.tv.")]
     assert run.verdict("n1", policy=run.snapshot.policies[0]).in_doubt
     assert not run.verdict("n1", policy=run.snapshot.policies[1]).in_doubt
+
+
+def test_A3_an_overdue_stream_is_looked_at_when_its_age_is_too_much_and_not_at_its_next_turn() -> None:
+    line = model.Condition("playlist.age < 6s", "playlist.age", "<", value=6.0, unit="s")
+    slow = replace(world.STREAM, every_s=5.0, confirm_s=0.5, expect=(line,))
+    run = world.Run(world.World([world.pool("p", "n1", check=world.expr("hls"))], [slow], policies=[TV]))
+    key = model.CheckKey("hls", "n1", "ipv4", "news.tv.")
+    for age_s, in_s in ((1.0, 5.0), (5.0, 1.05), (5.9, 0.5)):
+        run.now += 10.0
+        assert run.health.due(run.now)
+        run.result(key, True, measures={"playlist.age": age_s})
+        assert run.health.wake_at() == pytest.approx(run.now + in_s, abs=0.3)
