@@ -36,6 +36,7 @@ class Surroundings(Protocol):
 
     store: ports.Store
     brain: brain.Brain
+    in_charge: asyncio.Event
 
     def feed(self, change: events.Change) -> None:
         """Give the brain a change."""
@@ -169,7 +170,9 @@ class Challenges:
         task.add_done_callback(self._tasks.discard)
 
     async def _write(self, papers: dict[str, str | None]) -> None:
-        """Write down what may also be lost: it ends by itself."""
+        """Write down what may also be lost: it ends by itself. On trial nothing is written."""
+        if not self._node.in_charge.is_set():
+            return
         try:
             await self._node.store.keep_papers({(PAPER, key): body for key, body in papers.items()})
         except errors.StoreError as wrong:

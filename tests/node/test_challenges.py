@@ -100,6 +100,8 @@ class Told:
 
     def __init__(self) -> None:
         self.brain, self.store = Over(), memory.MemoryStore(now=time.time)
+        self.in_charge = asyncio.Event()
+        self.in_charge.set()
         self.now: tuple[seen.Challenge, ...] = ()
         self.events: list[tuple[str, ...]] = []
 
@@ -189,6 +191,11 @@ async def test_what_the_store_holds_is_taken_up_again_but_not_what_has_run_out()
         "acme": "_acme-challenge.ours.example. long",
         "safe": "other",
     }
+    told.in_charge.clear()
+    await store.keep_papers({("acme", "rubbish"): "{"})
+    await second.recall()
+    assert ("acme", "rubbish") in await store.papers()  # on trial nothing is written
+    told.in_charge.set()
     new = memory.MemoryStore(now=time.time)
     told.store = new
     await second.returned(begun_anew=True)
