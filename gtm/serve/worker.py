@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from gtm import errors
 from gtm.serve import (
@@ -26,6 +26,7 @@ from gtm.serve import (
     handover,
     journal,
     keys,
+    making,
     privileges,
     quench,
     shared,
@@ -35,18 +36,13 @@ from gtm.serve import (
     udp,
     updates,
 )
-from gtm.wire import extras, respond, runtime, steps, unpack
+from gtm.wire import extras, respond, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
 _COUNTS_S = 1.0
 _LAST_BATCHES = 16  # of datagrams, answered before the end
 _RETIRED_S = 15.0  # a retired worker's connections have idled out by then (semantics G6)
 _COMPLAINTS_A_SECOND = 1  # tracebacks in the log: a flood of bad packets must not become a flood of lines
-# So long questions wait while a new table is read; between two slices a batch of them is answered, which takes a
-# millisecond when it is full, so that even then a flood of 20,000 a second is answered.
-_SLICE_S = 0.002
-
-T = TypeVar("T")
 
 
 class Settings(NamedTuple):
@@ -83,7 +79,7 @@ class Worker:
         self._page = shared.Page(settings.page, settings.workers)
         guards, secret = settings.guards or {}, keys.read(settings.keys)
         self._more = keys.extras_of(guards, secret, self._page, time.time())
-        self._guard = keys.guard_of(guards, settings.rate_limit, settings.workers, self._more.jar, _seed())
+        self._guard = keys.guard_of(guards, settings.rate_limit, settings.workers, self._more.jar, making.seed())
         self._judge = channel.Channel.of_fd(settings.trial) if settings.trial >= 0 else None
         self._journal: journal.Reader | None = None
         self._responder: respond.Responder | None = None
@@ -314,7 +310,7 @@ class Worker:
         a question waits for a slice at most. The collector is off (see `main`), so nothing walks the hundred thousand
         new objects; `freeze` keeps them out of every later collection, too.
         """
-        new = await self._in_slices(_made(body, self._more))
+        new = await making.in_slices(making.responder(body, self._more))
         gc.freeze()
         old, self._responder = self._responder, new
         if old is None:
@@ -322,20 +318,7 @@ class Worker:
                 await self._listen()
         else:
             counters.add(self._counts, old.drain_counts())
-            await self._in_slices(old.ending())
-
-    @staticmethod
-    async def _in_slices(work: steps.Steps[T]) -> T:
-        """Do `work`, and let the loop answer what waits after each slice of it."""
-        while True:
-            until_s = time.monotonic() + _SLICE_S
-            while time.monotonic() < until_s:
-                try:
-                    next(work)
-                except StopIteration as done:
-                    result: T = done.value
-                    return result
-            await asyncio.sleep(0)
+            await making.in_slices(old.ending())
 
     # --- beside the answering ----------------------------------------------------------------------------------
 
@@ -381,21 +364,6 @@ class Worker:
             return False
         self._message = next(self._unsent, None)
         return True
-
-
-def _made(body: memoryview, more: extras.Extras) -> steps.Steps[respond.Responder]:
-    """Return a responder for a packed table. What is left over of the way there goes step by step, too."""
-    whole = yield from unpack.reading(body)
-    world = yield from runtime.loading(whole)
-    made = respond.Responder(whole, seed=_seed(), world=world, more=more)
-    names, rings = whole.names, list(whole.rings)
-    del whole
-    yield from steps.emptying(names, rings)
-    return made
-
-
-def _seed() -> int:
-    return int.from_bytes(os.urandom(7))  # eight bytes, signed, never negative
 
 
 async def _run(settings: Settings) -> None:

@@ -10,7 +10,7 @@ import types
 import pytest
 
 from gtm import errors
-from gtm.serve import journal, worker
+from gtm.serve import journal, making
 from gtm.wire import pack, steps, unpack
 from tests.serve import control
 
@@ -32,14 +32,14 @@ async def test_the_loop_turns_between_two_slices(monkeypatch: pytest.MonkeyPatch
     turn()
     milliseconds = itertools.count()  # each look at the clock, so each step, takes one
     clock = types.SimpleNamespace(monotonic=lambda: next(milliseconds) / 1000)
-    monkeypatch.setattr(worker, "time", clock)
-    assert await worker.Worker._in_slices(work(100)) == "done"
-    assert turns >= 100 / (worker._SLICE_S * 1000)
+    monkeypatch.setattr(making, "time", clock)
+    assert await making.in_slices(work(100)) == "done"
+    assert turns >= 100 / (making.SLICE_S * 1000)
 
 
 async def test_what_is_wrong_with_a_table_comes_out_of_its_slices() -> None:
     with pytest.raises(errors.TableError):
-        await worker.Worker._in_slices(unpack.reading(b"GTMT\x02" + bytes(40)))
+        await making.in_slices(unpack.reading(b"GTMT\x02" + bytes(40)))
 
 
 def test_emptying_leaves_nothing_of_dictionaries_and_lists() -> None:
