@@ -70,14 +70,14 @@ class Studio(hosts.Namespace):
         """Return what the node answers."""
         return self.run("dig", f"@{NODE}", NAME, "+short", "+time=2").strip()
 
+    def connections(self) -> list[list[str]]:
+        """Return the encoder's connections, each with its own port: both ends, without what waits in their queues."""
+        lines = self.run("ss", "-Htn", "state", "established", "dport", "=", ":1935").splitlines()
+        return [line.split()[-2:] for line in lines]
+
     def publishes_to(self) -> str:
         """Return the ingest to which the encoder sends, empty for none."""
-        lines = self.run("ss", "-Htn", "state", "established", "dport", "=", ":1935").splitlines()
-        return " ".join(sorted({line.split()[-1].removesuffix(":1935") for line in lines}))
-
-    def connection(self) -> str:
-        """Return the connection itself: another one has another port."""
-        return self.run("ss", "-Htn", "state", "established", "dport", "=", ":1935").strip()
+        return " ".join(sorted({there.removesuffix(":1935") for _, there in self.connections()}))
 
     def said(self) -> str:
         """Return what the node said so far."""
@@ -105,6 +105,7 @@ def test_B11_a_publisher_fails_over_and_is_not_torn_home_before_it_has_gone(stud
     studio.ingest("backup", BACKUP)
     environment = {"PYTHONPATH": str(fault_world.ROOT)}
     studio.start("node", [*hosts.GTM, "serve", "-c", str(studio.logs / "gtm.yaml")], environment)
+    studio.until(lambda: "warming up -> judged" in studio.said(), True, SETTLE_S)
     studio.until(studio.answer, MAIN, SETTLE_S)
     studio.publish()
     studio.until(studio.publishes_to, MAIN, SETTLE_S)
@@ -112,14 +113,14 @@ def test_B11_a_publisher_fails_over_and_is_not_torn_home_before_it_has_gone(stud
     studio.kill("main")
     away_s = studio.until(studio.answer, BACKUP, DETECTS_S + hosts.LOOK_S)
     over_s = away_s + studio.until(studio.publishes_to, BACKUP, SETTLE_S)
-    sends = studio.connection()
+    sends = studio.connections()
 
     studio.ingest("main", MAIN)
     studio.until(lambda: "main: down -> up" in studio.said(), True, SETTLE_S)
     ends_s = time.monotonic() + HELD_S
     while time.monotonic() < ends_s:
         assert studio.answer() == BACKUP, "the publisher is still there"
-        assert studio.connection() == sends, "and nobody disturbs it"
+        assert studio.connections() == sends, "and nobody disturbs it"
         time.sleep(hosts.LOOK_S)
 
     assert studio.end("publisher") == 0
