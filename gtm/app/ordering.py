@@ -30,6 +30,8 @@ PAPER = "safe"
 WRITE_S = 0.5
 # A shift of a proof by less is not worth a write: it is the clocks that differ.
 SAME_S = 1.0
+# Of orders at a time: more than anybody can mean, and each is laid over all that it names at every change.
+MOST = 1000
 BREAK_GLASS = 'if it must be: --break-glass, or {"break_glass": true}'
 
 
@@ -145,6 +147,9 @@ class Ordering:
     def _completed(self, order: seen.Override) -> seen.Override:
         """Return an order as it would be kept. Raises `Refused`."""
         settings = self.node.snapshot.orders
+        if len(self.node.in_force()) >= MOST:
+            hint = "release some: see `gtm orders`"
+            raise desk.Refused("too-many-orders", f"{MOST} orders are in force already", hint)
         if not self._matching(order.target):
             raise desk.Refused("no-match", f"{order.target!r} matches no endpoint", "see `gtm status` for the names")
         if settings.require_why and not order.why:

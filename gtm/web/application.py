@@ -84,6 +84,7 @@ ORDER_BODY: dict[str, dict[str, Any]] = {
     "break_glass": FLAG | {"description": "order it although it breaks a safety floor (`orders.keep_up`)"},
     "dry_run": FLAG | {"description": "say what it would do, keep nothing"},
 }
+ORDERS_QUERY = {"offset": "leave out so many of the first", "limit": "at most so many (all)"}
 RELEASE_QUERY = {
     "break_glass": "true: release it although that breaks a safety floor",
     "dry_run": "true: say what it would do, release nothing",
@@ -137,7 +138,7 @@ ROUTES = (
         "What is served, and how this machine is: what `gtm doctor` begins with.",
         {"zone": "only this zone"},
     ),
-    Route("GET", "/api/v1/orders", "read", read.list_orders, "The orders in force."),
+    Route("GET", "/api/v1/orders", "read", read.list_orders, "The orders in force.", ORDERS_QUERY),
     Route(
         "GET",
         "/api/v1/stream",

@@ -104,8 +104,11 @@ async def doctor(request: web.Request) -> web.Response:
 
 
 async def list_orders(request: web.Request) -> web.Response:
-    """The orders in force."""
-    return reply.ok({"orders": [order_dict(one) for one in await node.context(request).node.orders()]})
+    """The orders in force, oldest first: all, or `limit` of them after the first `offset`."""
+    found = await node.context(request).node.orders()
+    offset = whole(request.query.get("offset", "0"))
+    shown = found[offset : offset + whole(request.query.get("limit", str(len(found))))]
+    return reply.ok({"orders": [order_dict(one) for one in shown], "total": len(found)})
 
 
 def event_dict(event: events.Event) -> dict[str, Any]:

@@ -24,6 +24,7 @@ STATUS_OF: dict[node.Code, int] = {
     "no-such-check": 404,
     "conflict": 409,
     "below-floor": 409,
+    "too-many-orders": 409,
     "refused": 409,
     "unavailable": 503,
 }

@@ -115,6 +115,17 @@ async def test_author_reason_and_end_stand_beside_the_measured_state(clock: benc
         assert rows["a2"]["orders"] == []
 
 
+async def test_so_many_orders_and_no_more_are_in_force_at_a_time(
+    clock: bench.Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordering, "MOST", 2)
+    async with begun(clock, WITHOUT) as node:
+        for _ in range(2):
+            await node.ordering.put(order(clock, "a1", "weight", value=0.5))
+        with pytest.raises(desk.Refused, match="2 orders are in force already"):
+            await node.ordering.put(order(clock, "a1", "weight", value=0.5))
+
+
 async def test_a_reason_can_be_asked_for(clock: bench.Clock) -> None:
     found = reading.snapshot(CONFIG.replace("SECTION", "orders: {require_why: true}"))
     async with begun(clock, found) as node:

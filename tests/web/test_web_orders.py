@@ -35,6 +35,17 @@ async def test_an_order_reaches_the_node_with_who_when_and_until(
     assert said["order"]["endpoints"] == ["fra-1"]
 
 
+async def test_the_list_of_orders_comes_in_pages_when_asked(http: aiohttp.ClientSession) -> None:
+    for endpoint in ("fra-1", "ams-1"):
+        await post(http, "/api/v1/orders", {"target": endpoint, "order": "drain"})
+    for query, targets in (("", ["fra-1", "ams-1"]), ("?limit=1", ["fra-1"]), ("?offset=1&limit=5", ["ams-1"])):
+        async with http.get("/api/v1/orders" + query) as response:
+            said = await response.json()
+        assert ([one["target"] for one in said["orders"]], said["total"]) == (targets, 2)
+    async with http.get("/api/v1/orders?limit=-1") as response:
+        assert response.status == 400
+
+
 async def test_D3_a_drain_shows_when_the_last_old_answer_has_died_out(http: aiohttp.ClientSession) -> None:
     _, said = await post(http, "/api/v1/orders", {"target": "fra-1", "order": "drain"})
     assert said["order"]["safe_at"] == fake_node.NOW + 30
