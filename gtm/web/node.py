@@ -15,7 +15,15 @@ from aiohttp import web
 from gtm import errors, events, model, seen
 
 Code = Literal[
-    "bad-value", "no-match", "no-such-name", "no-such-check", "conflict", "below-floor", "refused", "unavailable"
+    "bad-value",
+    "no-match",
+    "no-such-name",
+    "no-such-check",
+    "conflict",
+    "below-floor",
+    "too-many-orders",
+    "refused",
+    "unavailable",
 ]
 
 
