@@ -335,7 +335,9 @@ async def start(app: web.Application, listen: model.Listen, tls: ssl.SSLContext 
         return _Handler(handlers, loop)
 
     try:
-        server = await loop.create_server(accept, listen.host, listen.port, ssl=tls)
+        # As many may wait to be taken as are served: what the kernel's queue has no room for comes again only after
+        # seconds, and then later each time.
+        server = await loop.create_server(accept, listen.host, listen.port, ssl=tls, backlog=MAX_CONNECTIONS)
     except OSError as wrong:
         await runner.cleanup()
         raise errors.GtmError(f"the web cannot listen on {listen}: {wrong.strerror or wrong}") from wrong
