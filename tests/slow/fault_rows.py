@@ -137,8 +137,8 @@ its RTMP module, ffmpeg, GStreamer, libsrt, and small servers for low-latency HL
 real node with the [ready profiles](../healthchecks/README.md) as they are (`busy-origin` and `sessions` are the test's
 own), and fails when a verdict, its words or its time are others. This page was written from one run on two busy cores:
 
-    GTM_FAULTS=/tmp/faults.json make slow ARGS=tests/slow/test_faults.py
-    .venv/bin/python -m tests.slow.fault_rows /tmp/faults.json
+    GTM_FAULTS=faults.json make slow ARGS=tests/slow/test_faults.py
+    .venv/bin/python -m tests.slow.fault_rows faults.json
 
 *Verdict*: **node**, the endpoint is down; **stream**, it is down for that name alone; **source**, the stream is dead on
 every node, and nobody is to blame; **eased**, it gets a smaller share, for it has too much to do or is no longer well;
