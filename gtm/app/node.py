@@ -307,7 +307,7 @@ class Node:
         if self.doh is not None:
             self.doh.rings(revision, rings, entries)
         self.link.publish_rings(pack.pack_rings(revision, rings, entries), revision)
-        self.secondaries.zones.rings(rings)
+        self.secondaries.zones.rings(rings, entries)
         self._published_anew()
 
     def _published_anew(self) -> None:

@@ -50,6 +50,7 @@ class Zone:
     """A zone that is transferred: who may have it, and what it is now."""
 
     name: str
+    index: int  # in the snapshot, and in its table
     settings: answering.Transfer
     ledger: transfer.Ledger
     waiting: dict[int, tuple[transfer.Rr, ...]] = field(default_factory=dict)  # for the next serial, by steering
@@ -67,7 +68,8 @@ class Transfers:
         self._users: dict[int, set[int]] = {}  # steerings by ring
         self._timer: asyncio.TimerHandle | None = None
         self._grown_s = 0.0
-        self._new_table = False
+        # Tables and rings are of one another only: while zones are made of a new table, rings wait.
+        self._new_table = self._shaping = self._relaid = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._notices = notices.Notices([one.host for one in node.snapshot.dns.listen])
 
@@ -94,8 +96,8 @@ class Transfers:
         self._new_table = True
         self._soon()
 
-    def rings(self, rings: Mapping[int, table.Ring]) -> None:
-        """Take rings that changed."""
+    def rings(self, rings: Mapping[int, table.Ring], entries: table.Changed) -> None:
+        """Take rings that changed, and hear of single names that did."""
         whole = self._whole
         if whole is None:
             return
@@ -103,6 +105,9 @@ class Transfers:
             self._rings[at] = ring
         if self._new_table or not self.zones:
             return
+        if entries:
+            self._relaid = True
+            self._soon()
         for steering in {one for at in rings for one in self._users.get(at, ())}:
             for zone in self.zones.values():
                 if steering in zone.ledger.shape.steered:
@@ -137,43 +142,68 @@ class Transfers:
             return
         self._grown_s = asyncio.get_running_loop().time()
         if self._new_table:
-            self._new_table = False
-            self._spawn(self._reshape())
+            if not self._shaping:
+                self._shaping = True
+                self._spawn(self._reshape())
             return
-        grown = [zone for zone in self.zones.values() if zone.waiting]
-        for zone in grown:
-            changes = [zone.ledger.replace(steering, found) for steering, found in zone.waiting.items()]
-            zone.ledger.grow(filter(None, changes), time.time())
+        self._tell([zone for zone in self.zones.values() if self._grow(zone)])
+        self._relaid = False
+
+    def _grow(self, zone: Zone) -> bool:
+        """Give what waits for it a serial; say whether anything did."""
+        before = zone.ledger.serial
+        # Each has a serial of its own: in one difference a record cannot both come and go (RFC 1995 section 4).
+        if self._relaid and (changes := self._lay(zone)):
+            zone.ledger.grow(changes, time.time())
+        if zone.waiting:
+            moved = [zone.ledger.replace(steering, found) for steering, found in zone.waiting.items()]
+            zone.ledger.grow(filter(None, moved), time.time())
             zone.waiting = {}
-        self._tell(grown)
+        return zone.ledger.serial != before
+
+    def _lay(self, zone: Zone) -> list[transfer.Change]:
+        """Lay over a zone what lies over the names that are published: challenges."""
+        over = self._node.brain.overlay
+        return zone.ledger.lay({owner: one for owner, one in over.laid.items() if one.zone == zone.index}, over.alike)
 
     async def _reshape(self) -> None:
+        try:
+            await self._shape()
+        finally:
+            self._shaping = False
+
+    async def _shape(self) -> None:
         """Make all zones anew from the table; go on from the serials and differences of before."""
         whole, snapshot = self._whole, self._node.snapshot
         if not self.zones:  # whoever was in charge before may have written since we began
             await self.recall()
         made = await asyncio.to_thread(transfer.shapes, snapshot)
-        if whole is not self._whole or snapshot is not self._node.snapshot or whole is None:
-            return  # the next one is on its way
+        if whole is None or whole is not self._whole:
+            self._soon()
+            return
+        if whole.digest != snapshot.digest:
+            return  # the table of another snapshot is on its way
         before, self.zones, self._users = self.zones, {}, {}
         for at, one in enumerate(whole.steerings):
             for some in (one.a, one.aaaa, *one.more.values()):
                 for ring in some:
                     self._users.setdefault(ring, set()).add(at)
         news = []
-        for zone in snapshot.zones:
+        for index, zone in enumerate(snapshot.zones):
             if zone.transfer is None:
                 continue
             serial, digest = self._kept.get(zone.name, (0, ""))
             mine = self.zones[zone.name] = Zone(
-                zone.name, zone.transfer, transfer.Ledger(made[zone.name], serial or int(time.time()))
+                zone.name, index, zone.transfer, transfer.Ledger(made[zone.name], serial or int(time.time()))
             )
+            self._lay(mine)
             for steering in mine.ledger.shape.steered:
                 mine.ledger.replace(steering, self._records(steering))
             old = before.get(zone.name)
             another = mine.ledger.inherit(old.ledger if old else None, digest, time.time())
             if another or old is None or old.settings != zone.transfer:
                 news.append(mine)
+        self._new_table = self._relaid = False
         for mine in self.zones.values():
             self._number(mine)  # what grew while the table was made is not in it
         self._tell(news)

@@ -29,6 +29,17 @@ class Overlay:
         self._base: Mapping[bytes, table.Entry] = {}
         self._wanted: dict[bytes, list[str]] = {}
         self._laid: dict[bytes, table.Entry] = {}
+        self._alike: dict[bytes, bytes] = {}
+
+    @property
+    def laid(self) -> Mapping[bytes, table.Entry]:
+        """What lies over the names of the configuration now, by owner."""
+        return self._laid
+
+    @property
+    def alike(self) -> Mapping[bytes, bytes]:
+        """Of what is laid, the names that answer as a wildcard does, and which one."""
+        return self._alike
 
     def over(self, grown: compiler.Grown) -> Mapping[bytes, table.Entry]:
         """Take the names of a new configuration; return them with what lies over them."""
@@ -79,6 +90,7 @@ class Overlay:
 
     def _lay(self) -> dict[bytes, table.Entry]:
         laid: dict[bytes, table.Entry] = {}
+        alike: dict[bytes, bytes] = {}
         for owner, texts in self._wanted.items():
             if self.why_not(owner):  # another configuration came, and has no place for it
                 continue
@@ -88,11 +100,15 @@ class Overlay:
             fixed[_TXT] = _with(fixed.get(_TXT), texts)
             fixed.setdefault(zones.ANY, compiler.any_answer())
             laid[owner] = table.Entry(zone, fixed)
+            alike.pop(owner, None)
             wildcard = self._base.get(_WILDCARD + encloser)
             for above in _between(owner, encloser):
-                laid.setdefault(above, wildcard or table.Entry(zone, {}))
-                if wildcard is not None:
-                    laid.setdefault(_WILDCARD + above, wildcard)
+                for new in (above, _WILDCARD + above) if wildcard is not None else (above,):
+                    if new not in laid:
+                        laid[new] = wildcard or table.Entry(zone, {})
+                        if wildcard is not None:
+                            alike[new] = _WILDCARD + encloser
+        self._alike = alike
         return laid
 
 

@@ -1,8 +1,8 @@
 """A configuration, its table and rings in, what a secondary gets of a zone out: whole, or what has changed.
 
-RFC 5936 (AXFR), RFC 1995 (IXFR), RFC 1982 (serials). A steered name is in a transfer with the records that a client
-without a place would get: all that its ring may give, up to eight. What changes is kept by steering, not by name, so a
-hundred thousand names that share a policy cost what one does, until they are sent.
+RFC 5936 (AXFR), RFC 1995 (IXFR), RFC 1982 (serials), RFC 8555 section 8.4 (challenges). A steered name is in a transfer
+with the records that a client without a place would get: all that its ring may give, up to eight. What changes is kept
+by steering, not by name, so a hundred thousand names that share a policy cost what one does, until they are sent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import collections
 import hashlib
 import itertools
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import NamedTuple
 
 from gtm import model, names, table
@@ -48,7 +48,7 @@ class Shape(NamedTuple):
     apex: bytes
     soa: bytes
     soa_ttl_s: int
-    static: Mapping[bytes, tuple[Rr, ...]]
+    static: MutableMapping[bytes, tuple[Rr, ...]]
     steered: Mapping[int, Sequence[bytes]]
 
 
@@ -79,6 +79,23 @@ def _shape(tree: zones.Tree) -> Shape:
         if node.steering >= 0:
             steered.setdefault(node.steering, []).append(owner)
     return Shape(tree.apex, tree.soa.rdatas[0], tree.soa.ttl_s, static, steered)
+
+
+def laid_over(shape: Shape, laid: Mapping[bytes, table.Entry], alike: Mapping[bytes, bytes]) -> Shape:
+    """Return a zone with what lies over its names: texts of challenges, and names that are as a wildcard is."""
+    if not laid:
+        return shape
+    static: dict[bytes, tuple[Rr, ...]] = {}
+    steered: dict[int, list[bytes]] = {}
+    for owner, entry in laid.items():
+        found = shape.static.get(alike.get(owner, owner), ())
+        if owner not in alike and _TXT in entry.fixed:  # its own texts are in the answer, with one TTL for all
+            found = (*(one for one in found if one[0] != _TXT), *parsed(entry.fixed[_TXT].body))
+        static[owner] = found
+        if entry.steering >= 0:
+            steered.setdefault(entry.steering, []).append(owner)
+    more = {at: (*shape.steered.get(at, ()), *owners) for at, owners in steered.items()}
+    return shape._replace(static=collections.ChainMap(static, shape.static), steered={**shape.steered, **more})
 
 
 # --- what a client without a place gets ---------------------------------------------------------------------------
@@ -138,6 +155,8 @@ class Ledger:
 
     def __init__(self, shape: Shape, serial: int) -> None:
         self.shape, self.serial = shape, serial
+        self._bare = shape
+        self._laid: Mapping[bytes, table.Entry] = {}
         self.now: dict[int, tuple[Rr, ...]] = {}  # by steering
         self._steps: collections.deque[tuple[int, int, tuple[Change, ...]]] = collections.deque()
         self._records = 0
@@ -154,6 +173,23 @@ class Ledger:
         gone = tuple(one for one in before if one not in records)
         come = tuple(one for one in records if one not in before)
         return Change(self.shape.steered[steering], gone, come) if gone or come else None
+
+    def lay(self, laid: Mapping[bytes, table.Entry], alike: Mapping[bytes, bytes]) -> list[Change]:
+        """Take what lies over the zone's names now, and nothing else; return what is another."""
+        owners = {*self._laid, *laid}
+        before = {owner: self._at(owner) for owner in owners}
+        self.shape, self._laid = laid_over(self._bare, laid, alike), dict(laid)
+        found = []
+        for owner, had in before.items():
+            has = self._at(owner)
+            if had != has:
+                found.append(Change((owner,), tuple(had - has), tuple(has - had)))
+        return found
+
+    def _at(self, owner: bytes) -> frozenset[Rr]:
+        """Return what a name has now on which something lies, or may come to lie."""
+        steering = self._laid[owner].steering if owner in self._laid else -1
+        return frozenset((*self.shape.static.get(owner, ()), *self.now.get(steering, ())))
 
     def grow(self, changes: Iterable[Change], now_s: float) -> None:
         """Give what was changed a serial of its own."""
@@ -204,11 +240,11 @@ class Ledger:
 
     def whole(self) -> Iterator[bytes]:
         """Yield every record, the SOA first and last (RFC 5936 section 2.2)."""
-        soa, now = record(self.shape.apex, self.soa()), dict(self.now)  # it may change while a slow client reads
+        soa, now, shape = record(self.shape.apex, self.soa()), dict(self.now), self.shape  # a slow client may read long
         yield soa
-        for owner, some in self.shape.static.items():
+        for owner, some in shape.static.items():
             yield from (record(owner, one) for one in some)
-        for steering, owners in self.shape.steered.items():
+        for steering, owners in shape.steered.items():
             for owner in owners:
                 yield from (record(owner, one) for one in now.get(steering, ()))
         yield soa

@@ -173,6 +173,46 @@ def test_a_secondary_gets_the_zone_whole_then_follows_by_differences_and_hears_o
     asyncio.run(story())
 
 
+def test_challenges_are_transferred_and_told_as_they_come_and_go(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as (node, secondary):
+            serial = await told(secondary, 0)
+            zone = dns.versioned.Zone(ZONE, relativize=False)
+            await follow(node, zone, whole=True)
+            before = text(zone)
+            for name, value in ((ZONE, "one"), (ZONE, "two"), (f"x.y.ch.{ZONE}", "three")):
+                assert (await node.post("/api/v1/acme", {"name": name, "value": value}))[0] == 201
+                serial = await told(secondary, serial)
+            assert await differences(node, zone) > 1
+            await follow(node, zone)
+            assert records(zone, f"_acme-challenge.{ZONE}.", "TXT") == {'"one"', '"two"'}
+            assert records(zone, f"_acme-challenge.x.y.ch.{ZONE}.", "TXT") == {'"three"'}
+            # Names that exist now only because of the challenge below them are what the wildcard was (RFC 4592).
+            for above in (f"x.y.ch.{ZONE}.", f"y.ch.{ZONE}.", f"*.y.ch.{ZONE}."):
+                assert records(zone, above, "A") == {"192.0.2.1", "192.0.2.2"}
+            await drain(node, "a")
+            serial = await told(secondary, serial)
+            await follow(node, zone)
+            assert records(zone, f"x.y.ch.{ZONE}.", "A") == records(zone, f"*.ch.{ZONE}.", "A") == {"192.0.2.2"}
+            fresh = dns.versioned.Zone(ZONE, relativize=False)
+            await follow(node, fresh, whole=True)
+            assert text(fresh) == text(zone)
+            node.path.write_text(node.path.read_text().replace("192.0.2.80", "192.0.2.81"))
+            assert (await node.post("/api/v1/reload", {"yes": True}))[0] == 200
+            serial = await told(secondary, serial)
+            await follow(node, zone)
+            assert records(zone, f"_acme-challenge.{ZONE}.", "TXT") == {'"one"', '"two"'}
+            assert records(zone, f"x.y.ch.{ZONE}.", "A") == {"192.0.2.2"}
+            for name in (ZONE, f"x.y.ch.{ZONE}"):
+                async with node.http.delete(f"{node.web}/api/v1/acme/{name}") as reply:
+                    assert reply.status == 200
+                serial = await told(secondary, serial)
+            await follow(node, zone)
+            assert {line.split()[0] for line in text(zone)} == {line.split()[0] for line in before}
+
+    asyncio.run(story())
+
+
 def test_who_is_not_allowed_or_does_not_sign_well_is_refused_and_written_down_once(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as (node, secondary):

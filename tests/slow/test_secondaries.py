@@ -15,6 +15,7 @@ from pathlib import Path
 import dns.asyncquery
 import dns.exception
 import dns.message
+import dns.rcode
 import pytest
 
 from tests.node import running
@@ -190,6 +191,29 @@ async def until(port: int, name: str, rtype: str, wanted: frozenset[str], why: P
         raise AssertionError(f"port {port} still answers {set(last)}\n{log[-3000:]}") from None
 
 
+async def proved(node: running.Node, others: Mapping[str, tuple[int, Path]]) -> None:
+    """Prove names to an authority that asks a secondary (RFC 8555 section 8.4): texts come and go within a second."""
+    deep = f"x.y.ch.{ZONE}"
+    names = {f"_acme-challenge.{name}": name for name in (ZONE, deep)}
+    for name in names.values():
+        assert (await node.post("/api/v1/acme", {"name": name, "value": "proof"}))[0] == 201
+    for wanted in (frozenset({'"proof"'}), frozenset[str]()):
+        began_s = time.monotonic()
+        seen_s = [await until(port, name, "TXT", wanted, log) for name in names for port, log in others.values()]
+        print(f"a challenge {'comes' if wanted else 'goes'}, in seconds: {max(seen_s) - began_s:.3f}")
+        assert max(seen_s) - began_s <= WITHIN_S
+        for port, _ in others.values():  # what the wildcard covered above and beside is as it was
+            for name in (deep, f"y.ch.{ZONE}", f"z.y.ch.{ZONE}"):
+                assert await said(port, name, "A") == {LIVING}, (port, name)
+        for name in names.values() if wanted else ():
+            async with node.http.delete(f"{node.web}/api/v1/acme/{name}") as reply:
+                assert reply.status == 200
+    for port, _ in others.values():
+        last = await ask(port, f"_acme-challenge.{ZONE}", "TXT")
+        assert last is not None
+        assert last.rcode() == dns.rcode.NXDOMAIN
+
+
 def test_nsd_knot_and_bind_have_a_failover_within_a_second_of_ours(tmp_path: Path) -> None:
     async def story() -> None:
         ports = {name: free_port() for name in ("gtm", "nsd", "knot", "bind")}
@@ -199,7 +223,7 @@ def test_nsd_knot_and_bind_have_a_failover_within_a_second_of_ours(tmp_path: Pat
         words = {**ports, "folder": tmp_path, "secret": SECRET, "endpoint": endpoint}
         others = {name: (ports[name], tmp_path / f"{name}.log") for name in COMMANDS}
         async with (
-            running.node(GTM.format(**words), tmp_path, environment={"FOLLOW": SECRET}),
+            running.node(GTM.format(**words), tmp_path, environment={"FOLLOW": SECRET}) as node,
             secondaries(tmp_path, words),
         ):
             both, left = frozenset({LIVING, DEAD}), frozenset({LIVING})
@@ -227,6 +251,7 @@ def test_nsd_knot_and_bind_have_a_failover_within_a_second_of_ours(tmp_path: Pat
             assert max(behind.values()) <= WITHIN_S, behind
             for port, log in others.values():
                 await until(port, ZONE, "SOA", await said(ports["gtm"], ZONE, "SOA"), log)
+            await proved(node, others)
         living.close()
 
     asyncio.run(story())

@@ -9,7 +9,7 @@ import dns.rrset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtm import names
+from gtm import names, table
 from gtm.wire import compile as compiler
 from gtm.wire import transfer
 
@@ -81,6 +81,44 @@ def test_rfc_5936_a_zone_that_changes_while_it_is_sent_is_sent_as_it_was() -> No
     ledger.grow([change], 100.0)
     assert [*sent, *sending] == before
     assert list(ledger.whole()) != before
+
+
+def test_rfc_1995_what_challenges_lay_over_a_zone_comes_and_goes_in_differences() -> None:
+    wild, where = names.key("*.live.example."), names.key("_acme-challenge.x.live.example.")
+    above, below = names.key("x.live.example."), names.key("*.x.live.example.")
+    static = {where: ((16, 300, b"\1s"), (257, 300, b"\0\5issuex")), wild: ((16, 9, b"\1w"),)}
+    static[names.key("big.live.example.")] = tuple((1, 5, at.to_bytes(4)) for at in range(100))
+    ledger = transfer.Ledger(SHAPE._replace(static=static, steered={0: [wild]}), 7)
+    ledger.replace(0, ((1, 5, b"\1\1\1\1"),))
+    begun, kept = parsed(ledger.whole())[1:-1], []
+    texts = b"".join(compiler.record(compiler.OWNER_IS_QUESTION, 16, 10, one) for one in (b"\1n", b"\1s"))
+    own, like = table.Entry(0, {16: table.Fixed(0, 2, 0, 0, texts)}), table.Entry(0, {}, steering=0)
+    for laid, address in (
+        ({where: own}, b"\2\2\2\2"),
+        ({where: own, above: like, below: like}, b"\3\3\3\3"),
+        ({above: like, below: like}, b"\4\4\4\4"),
+        ({}, b"\1\1\1\1"),
+    ):
+        kept.append((ledger.serial, parsed(ledger.whole())[:-1]))
+        ledger.grow(ledger.lay(laid, dict.fromkeys({above, below} & laid.keys(), wild)), 100.0)
+        kept.append((ledger.serial, parsed(ledger.whole())[:-1]))
+        change = ledger.replace(0, ((1, 5, address),))
+        assert change is not None
+        ledger.grow([change], 100.0)
+        now = parsed(ledger.whole())
+
+        def at(owner: str, now: list[tuple[str, int, str]] = now) -> set[tuple[int, str]]:
+            return {(ttl_s, word) for name, ttl_s, word in now if name == owner}
+
+        said = {(10, 'TXT "n"'), (10, 'TXT "s"')} if where in laid else {(300, 'TXT "s"')}
+        assert at("_acme-challenge.x.live.example.") == {*said, (300, 'CAA 0 issue "x"')}
+        for owner in ("x.live.example.", "*.x.live.example."):
+            assert at(owner) == (at("*.live.example.") if above in laid else set())
+    assert parsed(ledger.whole())[1:-1] == begun
+    for serial, zone in kept:
+        found = ledger.since(serial)
+        assert found is not None
+        assert sorted(applied(zone, parsed(found))) == sorted(parsed(ledger.whole())[:-1])
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 2**33))
