@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -40,6 +41,8 @@ MAX_PER_CLIENT = 256  # one address cannot take all of them; a proxy in front of
 KEEPALIVE_S = 30.0  # so long a connection may be idle, or take over the head of its first request
 SEND_S = 30.0  # a client that takes longer over one answer is not reading it
 SHUTDOWN_S = 2.0
+# So many requests begin in one turn of the loop: a page takes milliseconds, and probes have their turn between them.
+A_TURN = 8
 HEADERS = {
     "Content-Security-Policy": page.POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -199,6 +202,7 @@ def make(
     """Return the application that shows and orders `of`. `now` is the wall clock, `monotonic` the other, in seconds."""
     buckets, audited = limit.Buckets(), audit.Audit()
     pushes = limit.Buckets(orders.PUSHES_PER_S, orders.PUSH_BURST, orders.PUSH_CHECKS)
+    turns = asyncio.Semaphore(A_TURN)
 
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -215,6 +219,8 @@ def make(
                     audited.denied(of, request.remote or "", denied.code, what, monotonic())
                 raise
             request[auth.CALLER] = who
+            async with turns:
+                await asyncio.sleep(0)
             response = await handler(request)
         except Exception as wrong:  # the last door: nothing gets out but an error in the one shape
             response = reply.failure(request, wrong)
@@ -269,22 +275,25 @@ def _harden(response: web.StreamResponse) -> None:
 class _Handler(web.RequestHandler):
     """One connection. What is no request gets one short answer, and no line in the log: anybody could fill it."""
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, open_: Counter[str]) -> None:
         super().__init__(server, loop=loop, keepalive_timeout=KEEPALIVE_S)
-        self._server = server
+        self._open, self._client = open_, ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection, or hang up when this address has too many."""
         super().connection_made(transport)
-        everybody = [one.client for one in self._server.connections if isinstance(one, _Handler)]
-        if everybody.count(self.client) > MAX_PER_CLIENT:
+        peer = transport.get_extra_info("peername")
+        self._client = peer[0] if peer else ""
+        self._open[self._client] += 1
+        if self._open[self._client] > MAX_PER_CLIENT:
             transport.close()
 
-    @property
-    def client(self) -> str:
-        """The address at the other end; nothing when it is gone."""
-        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
-        return peer[0] if peer else ""
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let it go."""
+        super().connection_lost(exc)
+        self._open[self._client] -= 1
+        if not self._open[self._client]:
+            del self._open[self._client]
 
     def handle_error(
         self,
@@ -328,11 +337,13 @@ async def start(app: web.Application, listen: model.Listen, tls: ssl.SSLContext 
     runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     handlers, loop = cast(web.Server, runner.server), asyncio.get_running_loop()  # there is one after setup
+    open_: Counter[str] = Counter()  # connections, by address
 
     def accept() -> asyncio.Protocol:
-        if len(handlers.connections) >= MAX_CONNECTIONS:
+        # What clients that hang up have left to be finished is not open any more, but it is bounded as well.
+        if open_.total() >= MAX_CONNECTIONS or len(handlers.connections) >= 2 * MAX_CONNECTIONS:
             return _Full()
-        return _Handler(handlers, loop)
+        return _Handler(handlers, loop, open_)
 
     try:
         # As many may wait to be taken as are served: what the kernel's queue has no room for comes again only after

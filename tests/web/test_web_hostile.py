@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from gtm import model
 from gtm.web import application, assets, limit
@@ -82,6 +84,64 @@ async def test_one_address_cannot_take_all_connections(
     assert b" 200 " in await reader.readline()
     first.close()
     other.close()
+
+
+async def test_a_client_that_has_hung_up_takes_nobodys_place_though_its_request_is_still_being_finished(
+    fake: fake_node.FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def long(_: web.Request) -> web.Response:
+        if not begun.is_set():
+            begun.set()
+            await finish.wait()
+        return web.Response()
+
+    monkeypatch.setattr(application, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(application, "ROUTES", (application.Route("GET", "/healthz", "open", long, "Waits."),))
+    running = await application.start(application.make(fake), model.Listen("127.0.0.1", 0))
+    ask = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    _, gone = await asyncio.open_connection("127.0.0.1", running.port)
+    gone.write(ask)
+    await begun.wait()
+    gone.transport.abort()
+    async with asyncio.timeout(5):
+        while not (said := await said_to(running.port, ask)):  # until the server has heard that the first is gone
+            pass
+    assert b" 200 " in said.splitlines()[0]
+    assert connections(running) == 1, "the first request is still being finished"
+    finish.set()
+    await running.close()
+
+
+async def test_of_many_requests_at_once_only_some_begin_in_one_turn_of_the_loop(
+    fake: fake_node.FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, turn, begun = asyncio.get_running_loop(), 0, Counter[int]()
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        if begun.total() < 100:
+            loop.call_soon(count)
+
+    async def one(_: web.Request) -> web.Response:
+        begun[turn] += 1
+        return web.Response()
+
+    monkeypatch.setattr(application, "ROUTES", (application.Route("GET", "/healthz", "open", one, "Counts."),))
+    running = await application.start(application.make(fake), model.Listen("127.0.0.1", 0))
+    ask = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    both = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(100)]
+    loop.call_soon(count)
+    for _, writer in both:
+        writer.write(ask)
+    assert [b" 200 " in await reader.readline() for reader, _ in both] == [True] * 100
+    assert begun.total() == 100
+    assert max(begun.values()) <= application.A_TURN
+    for _, writer in both:
+        writer.close()
+    await running.close()
 
 
 @pytest.mark.parametrize("head", [b"X: " + b"x" * 20_000, b"\r\n".join(b"X%d: y" % at for at in range(2000))])
