@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slow import hosts
+from tests.slow import hosts, media
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -23,12 +23,7 @@ CHANNELS = ("news", "sport")
 GTM, PARENT, RESOLVER = "127.53.0.1", "127.53.0.2", "127.53.0.3"
 SETTLE_S = 30.0  # how long the answers may take; detection takes about five seconds with the checks below
 
-ENCODER = """
-ffmpeg -nostdin -loglevel error -re
--f lavfi -i testsrc2=size=160x90:rate=10 -f lavfi -i sine=frequency=440
--c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -g 10 -sc_threshold 0 -c:a aac
--f hls -hls_time 1 -hls_list_size 6 -hls_flags delete_segments+program_date_time+independent_segments+temp_file
-"""
+ENCODER = f"{media.SOURCE} {media.PICTURE} {media.HLS}"
 
 NGINX = """
 daemon off;
