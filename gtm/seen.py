@@ -25,7 +25,8 @@ class ProbeResult:
     words, why (`503, retry after 30`). It speaks of the weight alone: whether it is up is for `ok` and the conditions.
     `warnings`: the profile's `warn` lines that do not hold, as sentences with the values filled in; the judge fills
     them in as the result comes to the brain, and only for good results. `reached`: the server itself answered, so
-    that what failed is the stream and not the way to it.
+    that what failed is the stream and not the way to it. `silent`: it failed because no answer came in time.
+    `stalled_s`: for so long of it this process stood still (`health.stalls`).
     """
 
     check: model.CheckKey
@@ -40,6 +41,8 @@ class ProbeResult:
     overloaded: str = ""
     warnings: tuple[str, ...] = ()
     reached: bool = False
+    silent: bool = False
+    stalled_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ _ONCE: dict[tuple[str, str], model.Severity] = {
     ("node", "in force"): "warning",
     ("node", "refused"): "warning",
     ("node", "late"): "warning",  # of its probes
+    ("node", "starved"): "warning",  # its machine gives it too little time
 }
 
 

@@ -62,6 +62,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     found["probe_duration_seconds"] = {(kind,): meter.histogram() for kind, meter in node.measuring.probe_times.items()}
     found["probes_total"] = {labels: float(count) for labels, count in node.measuring.probe_counts.items()}
     found["probe_lag_seconds"] = {(): node.runner.lag_s}
+    found["stalled_seconds_total"] = {(): node.runner.stalled_s}
     found["watched_connections"] = {(): float(node.runner.watched)}
     found["check_measure"] = {
         (key.profile, key.endpoint, name, key.family, key.name): float(value)

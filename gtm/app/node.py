@@ -77,8 +77,7 @@ class Node:
         self.atlas = geography.Atlas()
         self.runner = runner.Runner(
             probes.KINDS, vantage=snapshot.node, deliver=self.delivered,
-            broke=lambda keys: self.feed(events.WatchBroke(keys)),
-            tell_lag=lambda before, after, why: self.happened("node", "probes", before, after, why),
+            broke=lambda keys: self.feed(events.WatchBroke(keys)), tell=functools.partial(self.happened, "node"),
         )  # fmt: skip
         self.brain: brain.Brain
         self.failovers = meter.Meter()

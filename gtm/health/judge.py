@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gtm import model, seen, units
+from gtm.health import stalls
 
 MAX_MATCHED = 64 * 1024  # characters that a pattern sees: an expression may be slow, the brain may not be
 OVERDUE = 0.6  # of the age that is too old: 1.5 of 2.5 target durations, when the next segment should have been there
@@ -43,7 +44,8 @@ def judge(profile: model.Profile, result: seen.ProbeResult) -> tuple[bool | None
             # Not the endpoint's fault (A7); a pattern that the loader let through.
             return None, f"{condition.text}: not a pattern: {wrong}"
         if not held:
-            return False, sentence(condition, result.measures)
+            said = sentence(condition, result.measures)
+            return (None, stalls.sentence(result, said)) if stalls.explains(condition, result) else (False, said)
     return True, result.reason
 
 
@@ -51,9 +53,9 @@ def warned(profile: model.Profile, result: seen.ProbeResult) -> seen.ProbeResult
     """Return the result with the `warn` lines that do not hold, as sentences.
 
     A warning is about something that was seen: a line about what was not measured is silent, and so are all lines of a
-    probe that failed, whose own word is worse.
+    probe that failed, whose own word is worse, or that had too little time to be fair.
     """
-    if not profile.warn or result.ok is not True:
+    if not profile.warn or result.ok is not True or stalls.unfair(profile, result):
         return result
     found = []
     for condition in profile.warn:

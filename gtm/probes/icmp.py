@@ -59,7 +59,7 @@ async def look(trial: prober.Trial) -> str:
         ping.close()
     trial.measures["loss"] = 1 - len(ping.trips_s) / count
     if not ping.trips_s:
-        raise prober.Failed(f"no reply to {count} echo requests")
+        raise prober.Silent(f"no reply to {count} echo requests")
     trial.measures["rtt"] = min(ping.trips_s.values())
     trial.measures["rtt.max"] = max(ping.trips_s.values())
     return ""

@@ -53,12 +53,14 @@ WORDS = {
     errno.EPERM: "this machine forbids it",
     errno.EACCES: "this machine forbids it",
 }
-# A timer that fires this much late says that this process stood still, so the endpoint is not to blame.
-STALL_SHARE, STALL_MIN_S = 0.5, 0.25
 
 
 class Failed(errors.GtmError):
     """The endpoint failed; the message says how."""
+
+
+class Silent(Failed):
+    """The endpoint failed because no answer came in time, which may be the fault of a machine that has none."""
 
 
 class NotRun(errors.GtmError):
@@ -179,20 +181,17 @@ class Prober:
         timeout_s = check.profile.timeout_s
         trial = Trial(check, memory, self._defaults, self._monotonic, self._wall, started_s + timeout_s)
         ok: bool | None = False
-        cut_off = False
+        cut_off = silent = False
         try:
             async with asyncio.timeout(timeout_s):
                 reason = await self._look(trial)
                 ok = True
         except TimeoutError:
-            reason = f"no {trial.awaiting} within {units.show_seconds(timeout_s)}"
-            late_s = self._monotonic() - trial.ends_s
-            if late_s > max(STALL_MIN_S, STALL_SHARE * timeout_s):
-                ok, reason = None, f"this process stood still for {units.show_seconds(round(late_s, 1))}"
+            silent, reason = True, f"no {trial.awaiting} within {units.show_seconds(timeout_s)}"
         except (Failed, NotRun, OSError) as error:
             verdict = blame(error) if isinstance(error, OSError) else error
             ok, reason = None if isinstance(verdict, NotRun) else False, str(verdict)
-            cut_off = isinstance(verdict, CutOff)
+            cut_off, silent = isinstance(verdict, CutOff), isinstance(verdict, Silent)
         ended_s = self._monotonic()
         trial.measures[TIME_TOTAL.name] = ended_s - started_s
         return seen.ProbeResult(
@@ -206,4 +205,5 @@ class Prober:
             cut_off=cut_off,
             overloaded=trial.overloaded,
             reached=ok is True or trial.reached,
+            silent=silent,
         )

@@ -134,7 +134,7 @@ class Session:
         """Wait for a stream's media. Measures `time.media`, `stream.present`, `publishers`."""
         trial, stream, began_s = self._trial, await self._create_stream(), self._trial.monotonic()
         self._send(stream, "play", 0, None, name)
-        trial.awaiting, why = f"media of {name!r}", f"stream {name!r} sends no media"
+        trial.awaiting, why, failed = f"media of {name!r}", f"stream {name!r} sends no media", prober.Failed
         try:
             async with asyncio.timeout(trial.left_s() * _WAIT_SHARE):
                 while not is_media(message := await self._next()):
@@ -145,13 +145,13 @@ class Session:
                 else:
                     trial.measures[MEDIA.name], why = trial.monotonic() - began_s, ""
         except TimeoutError:
-            pass  # which is what `why` says already
+            failed = prober.Silent  # which is what `why` says already
         except prober.Failed as gone:  # a server that has just lost the publisher hangs up on who watches
             why = f"stream {name!r} sends no media: {gone}"
         trial.measures[PRESENT.name], trial.measures[PUBLISHERS.name] = not why, int(not why)
         self._send(0, "deleteStream", 0, None, stream)
         if why and trial.text("idle") == "bad":
-            raise prober.Failed(why)
+            raise failed(why)
         return why
 
     async def publish(self, key: str) -> str:

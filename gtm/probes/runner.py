@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gtm import model, ports, seen, units
-from gtm.probes import lateness, watch
+from gtm.health import stalls
+from gtm.probes import lateness, standstill, watch
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,15 @@ LOG_EVERY_S = 60.0
 
 @dataclasses.dataclass(slots=True)
 class _Flight:
-    """A check between being asked for and its result; `task` is None while it waits for a place."""
+    """A check between being asked for and its result; `task` is None while it waits for a place.
+
+    `stalled_s` is for how long this process had stood still in all when the probe began.
+    """
 
     check: model.Check
     asked_s: float
     started_s: float = 0.0
+    stalled_s: float = 0.0
     task: asyncio.Task[seen.ProbeResult] | None = None
     alarm: asyncio.TimerHandle | None = None
 
@@ -49,11 +55,14 @@ class Runner:
         vantage: str,
         deliver: Callable[[seen.ProbeResult], None],
         broke: watch.Broke = lambda keys: None,
-        tell_lag: Callable[[str, str, str], None] = lambda before, after, why: None,
+        tell: Callable[[str, str, str, str], None] = lambda subject, before, after, why: None,
         limit: int = LIMIT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`tell_lag` hears, once, that probes leave late, and later that they do not: before, after, why."""
+        """`tell` hears, once, that `probes` leave late, and later that they do not: subject, before, after, why.
+
+        It hears in the same way of a `machine` on which this process stands still for too much of its time.
+        """
         self._probers = probers
         self._vantage = vantage
         self._deliver = deliver
@@ -68,12 +77,18 @@ class Runner:
         self._logged: dict[str, tuple[float, int]] = {}
         self._watcher = watch.Watcher(broke, monotonic=monotonic)
         self._closed = False
-        self._lateness = lateness.Lateness(tell_lag)
+        self._lateness = lateness.Lateness(functools.partial(tell, "probes"))
+        self._standstill = standstill.Standstill(functools.partial(tell, "machine"), monotonic)
 
     @property
     def lag_s(self) -> float:
         """The longest wait of a probe from being due to leaving, in the last one to two windows."""
         return self._lateness.longest_s(self._monotonic())
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long this process has stood still in all, since its first probe."""
+        return self._standstill.total_s
 
     @property
     def watched(self) -> int:
@@ -97,6 +112,7 @@ class Runner:
         """
         if self._closed or check.key in self._flights:
             return
+        self._standstill.begin()
         flight = _Flight(check, self._monotonic() - late_s)
         if check.key in self._abandoned:
             result = self._not_run(flight, "its last probe still hangs")
@@ -120,6 +136,7 @@ class Runner:
     async def close(self) -> None:
         """Give up everything under way; nothing is delivered any more."""
         self._closed = True
+        self._standstill.close()
         self._watcher.close()
         self._waiting.clear()
         tasks = set(self._abandoned.values())
@@ -160,7 +177,7 @@ class Runner:
         flight.alarm = loop.call_at(ends_s, self._give_up, flight, ends_s)
 
     async def _fly(self, flight: _Flight, memory: dict[str, Any]) -> seen.ProbeResult:
-        flight.started_s = self._monotonic()
+        flight.started_s, flight.stalled_s = self._monotonic(), self._standstill.total_s
         self._lateness.left(flight.started_s - flight.asked_s, flight.started_s)
         return await self._probers[flight.check.profile.kind].run(flight.check, memory)
 
@@ -178,7 +195,9 @@ class Runner:
         elif error is not None:
             result = self._not_run(flight, f"the probe itself failed: {type(error).__name__}: {error}"[:300])
         else:
-            result = dataclasses.replace(task.result(), vantage=self._vantage)
+            stalled_s = self._standstill.total_s - flight.stalled_s
+            result = dataclasses.replace(task.result(), vantage=self._vantage, stalled_s=stalled_s)
+            result = stalls.excused(flight.check.profile, result)
         self._end(flight, result)
 
     def _give_up(self, flight: _Flight, ends_s: float, again: bool = False) -> None:

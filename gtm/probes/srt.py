@@ -78,7 +78,7 @@ async def _hello(trial: prober.Trial, talk: _Talk, conclude: bool, stream_id: st
     if found is None:
         if trial.flag("single_client"):
             return "no answer: it is busy with its one caller, or filtered"
-        raise prober.Failed(f"no answer to {TRIES} SRT inductions")
+        raise prober.Silent(f"no answer to {TRIES} SRT inductions")
     trial.measures |= {"answered": True, "version": found.version, "encryption": found.cipher}
     trial.measures[INDUCTION.name] = trial.monotonic() - began_s
     if found.rejected:
@@ -100,7 +100,7 @@ async def _knock(trial: prober.Trial, talk: _Talk, request: bytes, pause_s: floa
     ours = srt_packet.socket_of(request)
     found = await _ask(talk, request, pause_s, lambda one: one.to == ours and one.type != srt_packet.INDUCTION)
     if found is None:
-        raise prober.Failed("the induction was answered, the conclusion was not")
+        raise prober.Silent("the induction was answered, the conclusion was not")
     trial.measures[CONCLUSION.name] = trial.monotonic() - began_s
     if found.rejected:
         return _refused(trial, found.rejection)

@@ -83,7 +83,7 @@ async def _session(trial: prober.Trial, visit: fetch.Visit, direction: str) -> s
     headers = {**trial.headers(), "Content-Type": "application/sdp", "Accept": "application/sdp"}
     made: list[str] = []  # where the session is, known with the head of the answer
     began_s = trial.monotonic()
-    what = "answer to the offer"
+    what, failed = "answer to the offer", prober.Failed
     try:
         async with asyncio.timeout(trial.left_s() * _ANSWER_SHARE):
             page = await visit.get(
@@ -98,12 +98,12 @@ async def _session(trial: prober.Trial, visit: fetch.Visit, direction: str) -> s
         trial.measures["time.answer"] = trial.monotonic() - began_s
         why, remark = _answer(trial, page), _told(trial, page.status, page)
     except TimeoutError:
-        why, remark = f"no {what} in {_ANSWER_SHARE:.0%} of the time", ""
+        why, remark, failed = f"no {what} in {_ANSWER_SHARE:.0%} of the time", "", prober.Silent
     if made:
         trial.measures["ended"] = False
         why = await _end(trial, visit, made[0]) or why
     if why:
-        raise prober.Failed(why)
+        raise failed(why)
     return remark
 
 

@@ -49,6 +49,7 @@ METRICS = (
     Metric("probe_duration_seconds", "histogram", "How long probes took.", ("kind",)),
     Metric("probes_total", "counter", "Probes by kind and result.", ("kind", "result")),
     Metric("probe_lag_seconds", "gauge", "How late a probe left at most in the last minute or two."),
+    Metric("stalled_seconds_total", "counter", "For how long the control process stood still, not asleep."),
     Metric("watched_connections", "gauge", "Connections held to endpoints whose checks say `watch: true`."),
     Metric(
         "check_measure", "gauge", "Numbers that a check measured.", ("check", "endpoint", "measure", "family", "name")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import ipaddress
 import socket
@@ -152,19 +151,3 @@ def test_each_kind_is_called_what_it_is_registered_as(prober_: Any) -> None:
         words = condition.split()
         assert words[0] in measures
         assert words[-1] in measures or "*" not in words
-
-
-async def test_G4_a_process_that_stood_still_does_not_blame_the_endpoint(servers: Servers) -> None:
-    """A timer that fires much too late says that nobody was there to read the answer."""
-    now_s = 0.0
-
-    async def look(_: prober.Trial) -> str:
-        nonlocal now_s
-        now_s = 9.0
-        await asyncio.sleep(60)
-        return ""
-
-    slow = prober.Prober(model.Kind("x", "x"), look, monotonic=lambda: now_s)
-    result = await slow.run(make("x", timeout_s=0.05), {})
-    assert result.ok is None
-    assert result.reason.startswith("this process stood still for ")

@@ -189,7 +189,7 @@ async def test_a_machine_with_too_many_checks_gives_each_probe_its_time_and_runs
     said: list[tuple[str, str, str]] = []
     run = runner.Runner(
         {"x": kind}, vantage="v", deliver=inbox.results.put_nowait, monotonic=lambda: now_s,
-        tell_lag=lambda before, after, why: said.append((before, after, why)),
+        tell=lambda subject, before, after, why: said.append((before, after, why)),
     )  # fmt: skip
     names = [f"e{one}" for one in range(2000)]
     for name in names:
