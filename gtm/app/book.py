@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from gtm import brain, errors, events, ports, seen
@@ -11,6 +12,7 @@ from gtm import brain, errors, events, ports, seen
 # Events wait for the store in this queue; when it is stuck for long, the oldest go, and are counted.
 MOST_WAITING_EVENTS = 10_000
 MOST_WAITING_ROWS = 1000  # an hour's measurements
+AGAIN_S = 3.0  # so often a store that failed is looked at when nobody uses it
 
 Happened = Callable[[events.EventKind, str, str, str, str], None]
 
@@ -31,7 +33,7 @@ class Book:
         tell: Callable[[events.Event], None],
         returned: Callable[[bool], Awaitable[None]],
     ) -> None:
-        self.works = True
+        self.works, self.trouble, self.failed_at = True, "", 0.0  # wall-clock seconds
         self.lost_events = 0
         self._store, self._url = store, url
         self._happened, self._tell, self._returned = happened, tell, returned
@@ -51,7 +53,7 @@ class Book:
             return {}, ()
 
     async def remember(self, states: brain.Remembered) -> None:
-        """Keep health for the next start. This comes every few seconds, so here it is seen that the store is back."""
+        """Keep health for the next start. Here it is seen that the store is back."""
         try:
             aside = await self._store.open()
             await self._store.remember(states)
@@ -62,7 +64,7 @@ class Book:
             return
         self._opened(aside)
         if not self.works:
-            self.works = True
+            self.works, self.trouble = True, ""
             self._happened("store", self._url, "unusable", "usable", "it can be written again")
         if self._events:
             self._news.set()
@@ -94,11 +96,22 @@ class Book:
     async def run(self) -> None:
         """Keep and tell events as they come, until `close`."""
         while not self._closing:
-            await self._news.wait()
+            await self._turn()
             self._news.clear()
             batch, self._events = self._events, collections.deque()
             if batch:
                 await self._keep(list(batch))
+
+    async def _turn(self) -> None:
+        """Wait for an event; while the store does not work, see every few seconds whether it is back.
+
+        `remember` would see that too, but a node whose checks are silent, or that has none, remembers nothing.
+        """
+        try:
+            async with asyncio.timeout(None if self.works else AGAIN_S):
+                await self._news.wait()
+        except TimeoutError:
+            await self.remember({})
 
     def close(self) -> None:
         """Let `run` end after one more look at what waits."""
@@ -126,7 +139,8 @@ class Book:
 
     def _failed(self, error: errors.StoreError) -> None:
         """Say the first of a row of failures. Answering does not need the store (semantics G5, F5)."""
+        self.trouble = f"{error}."
         if self.works:
-            self.works = False
+            self.works, self.failed_at = False, time.time()
             why = f"{error}; no order can be given, and nothing will be remembered until it works"
             self._happened("store", self._url, "", "unusable", why)

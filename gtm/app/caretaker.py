@@ -147,6 +147,7 @@ class Caretaker:
             "problems": show.as_json(self.problems),
             "last_table": {"at": self.last.at, "age_s": self.last.age_s(time.time()), "path": self.last.path},
             "geo": {"built_at": {}, "troubles": []},
+            "troubles": [],
         }
 
     def explain(self, name: str, qtype: str, client: str, assume: Sequence[str]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, names, seen, view
-from gtm.app import challenges, collector, doctor, gauges, herald, ordering, reading, secrets, taking
+from gtm.app import challenges, collector, doctor, gauges, herald, ordering, reading, secrets, taking, troubles
 from gtm.app import node as nodes
 from gtm.config import plan, show
 from gtm.probes import push
@@ -22,7 +22,7 @@ class Desk:
     """The control process as the web sees it."""
 
     def __init__(self, node: nodes.Node, path: str, crier: herald.Herald) -> None:
-        self.node, self.herald = node, crier
+        self.node, self.herald, self.troubles = node, crier, troubles.Troubles(node, crier)
         self.path = path
         self.web_listen = ""
         self._names_of = -1
@@ -41,8 +41,8 @@ class Desk:
         self.node.happened("order", what, "", "refused", why)
 
     def _read_secrets(self) -> None:
-        self._credentials, troubles = auth.credentials(self.node.snapshot.web.tokens, os.environ)
-        for trouble in troubles:
+        self._credentials, self.troubles.unread = auth.credentials(self.node.snapshot.web.tokens, os.environ)
+        for trouble in self.troubles.unread:
             self.node.happened("config", self.path, "", "unusable", trouble)
 
     # --- reading ---------------------------------------------------------------------------------------------------
@@ -68,6 +68,7 @@ class Desk:
             "sites": view.sites_view(mind),
             "config": {"accepted": node.config_accepted, "at": node.config_at, "trouble": node.config_trouble},
             "geo": {"built_at": node.atlas.built_at(), "troubles": list(node.atlas.troubles)},
+            "troubles": self.troubles.now(),
         }
 
     def _names(self) -> Sequence[Mapping[str, Any]]:

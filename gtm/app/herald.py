@@ -211,13 +211,17 @@ class Herald:
     def shown(self) -> Mapping[str, Any]:
         """Return receivers, what is open, what waits, and what is silenced."""
         return {
-            "receivers": [self._receiver(one) for one in self._node.snapshot.alerts],
+            "receivers": self.receivers(),
             "open": [self._incident(one) for one in list(self.rules.incidents.values()) if one.facts][:MOST_SHOWN],
             "outbox": [_letter(one) for one in self.outbox][:MOST_SHOWN],
             "waiting": len(self.outbox),
             "unwritten": len(self._unkept) + self.outbox.unwritten,
             "silences": [asdict(one) for one in self.silences()],
         }
+
+    def receivers(self) -> list[dict[str, Any]]:
+        """Return the receivers of the configuration, each with what waits for it and what is wrong with it."""
+        return [self._receiver(one) for one in self._node.snapshot.alerts]
 
     def _receiver(self, one: model.Receiver) -> dict[str, Any]:
         carrier = self.couriers.get(one.name)

@@ -35,7 +35,7 @@ def examine(snapshot: model.Snapshot, pids: Mapping[str, int] | None = None) -> 
         *_limits(snapshot.dns, pids or {"this process": os.getpid()}),
         *clock(unsynchronised()),
         *_geography(snapshot, time.time()),
-        *_certificates(snapshot, time.time()),
+        *certificates(snapshot, time.time()),
         *_store(snapshot.store),
     )
 
@@ -110,7 +110,8 @@ def _geography(snapshot: model.Snapshot, now: float) -> Iterator[finding.Finding
             yield finding.ok("geography", f"{path} is {days} days old")
 
 
-def _certificates(snapshot: model.Snapshot, now: float) -> Iterator[finding.Finding]:
+def certificates(snapshot: model.Snapshot, now: float) -> Iterator[finding.Finding]:
+    """Find out how long the certificates of the node itself hold."""
     pairs = (("DNS over TLS", snapshot.dns.certificate), ("the web", snapshot.web.certificate))
     for what, pair in pairs:
         if pair is not None:

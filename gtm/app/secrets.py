@@ -85,13 +85,15 @@ class Vault:
 
     def __init__(self, publish: Callable[[keys.Keys], None], trouble: Callable[[str], None]) -> None:
         self.web: encryption.Changing | None = None
-        self._publish, self._trouble = publish, trouble
+        self._publish, self._tell = publish, trouble
+        self.troubles: tuple[str, ...] = ()  # what could not be had when it was last read
         self._wanted = Wanted()
         self._given = keys.Keys()
         self._stamp: list[tuple[int, int, int]] = []
 
     def take(self, wanted: Wanted) -> None:
         """Read everything and give it out."""
+        self.troubles = ()
         self._wanted, self._stamp = wanted, _stamp(wanted.files())
         chain, key = self._pair(wanted.dns, encryption.Changing(())) or (self._given.certificate, self._given.key)
         self._given = keys.Keys(
@@ -102,6 +104,10 @@ class Vault:
         if wanted.web is not None:
             self.web = self.web or encryption.Changing(_HTTP)
             self._pair(wanted.web, self.web)
+
+    def _trouble(self, what: str) -> None:
+        self.troubles += (what,)
+        self._tell(what)
 
     def signing(self) -> Mapping[str, tsig.Key]:
         """Return the keys of TSIG that could be read, by name."""

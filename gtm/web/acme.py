@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gtm.web import auth, node, orders, reply
+from gtm.web import auth, node, orders, reply, shapes
 from gtm.web.openapi import Route
 
 MAX_NAME, MAX_VALUE = 255, 255
@@ -37,8 +37,9 @@ async def drop(request: web.Request) -> web.Response:
     return reply.ok({"cleared": gone})
 
 
+CHALLENGES = shapes.record(challenges=shapes.some(shapes.named("Challenge")))
 ROUTES = (
-    Route("GET", "/api/v1/acme", "read", show, "The ACME challenges that are held."),
+    Route("GET", "/api/v1/acme", "read", show, "The ACME challenges that are held.", answers=shapes.done(CHALLENGES)),
     Route(
         "POST",
         "/api/v1/acme",
@@ -46,11 +47,12 @@ ROUTES = (
         put,
         "Answer a TXT record at `_acme-challenge.NAME` for a while.",
         body={
-            "name": {"type": "string", "description": "the domain; `_acme-challenge` is put before it if it is not"},
-            "value": {"type": "string", "description": "what the authority wants to see there"},
-            "for_s": {"type": "number", "description": "for how many seconds, at most a day; absent: an hour"},
+            "name": shapes.saying(shapes.TEXT, "the domain; `_acme-challenge` is put before it if it is not"),
+            "value": shapes.saying(shapes.TEXT, "what the authority wants to see there"),
+            "for_s": shapes.saying(shapes.NUMBER, "for how many seconds, at most a day; absent: an hour"),
         },
         required=("name", "value"),
+        answers=shapes.done(shapes.record(challenge=shapes.named("Challenge")), status=201),
     ),
     Route(
         "DELETE",
@@ -59,5 +61,6 @@ ROUTES = (
         drop,
         "Answer it no more.",
         {"value": "only this one of several at the name"},
+        answers=shapes.done(shapes.record(cleared=shapes.saying(shapes.WHOLE, "how many"))),
     ),
 )

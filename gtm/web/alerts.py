@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gtm.web import auth, node, orders, reply
+from gtm.web import auth, node, orders, reply, shapes
 from gtm.web.openapi import Route
 
 MAX_SILENCE_S = 31 * 86400.0  # what should be silent for longer should not be configured
@@ -51,17 +51,26 @@ async def unsilence(request: web.Request) -> web.Response:
     return reply.ok({"ended": which})
 
 
+SILENCES = shapes.record(silences=shapes.some(shapes.named("Silence")))
 ROUTES = (
-    Route("GET", "/api/v1/alerts", "read", show, "Receivers of alerts, open alerts, the outbox, silences."),
+    Route(
+        "GET",
+        "/api/v1/alerts",
+        "read",
+        show,
+        "Receivers of alerts, open alerts, the outbox, silences.",
+        answers=shapes.done("Alerts"),
+    ),
     Route(
         "POST",
         "/api/v1/alerts/test",
         "operate",
         test,
         "Send a test alert, and say what came back; 502 when a receiver did not take it.",
-        body={"to": {"type": "string", "description": "a receiver's name or kind; absent: all"}},
+        body={"to": shapes.saying(shapes.TEXT, "a receiver's name or kind; absent: all")},
+        answers={**shapes.done("Tested"), 502: ("A receiver did not take it.", shapes.refused_with("Tested"))},
     ),
-    Route("GET", "/api/v1/alerts/silences", "read", silences, "The silences in force."),
+    Route("GET", "/api/v1/alerts/silences", "read", silences, "The silences in force.", answers=shapes.done(SILENCES)),
     Route(
         "POST",
         "/api/v1/alerts/silences",
@@ -69,11 +78,19 @@ ROUTES = (
         silence,
         "Tell nobody of what a target names for a while.",
         body={
-            "target": {"type": "string", "description": "a subject, a glob, site:NAME, pool:NAME, name:NAME, guard:*"},
-            "for_s": {"type": "number", "description": "for how many seconds, at most 31 days"},
-            "why": {"type": "string"},
+            "target": shapes.saying(shapes.TEXT, "a subject, a glob, site:NAME, pool:NAME, name:NAME, guard:*"),
+            "for_s": shapes.saying(shapes.NUMBER, "for how many seconds, at most 31 days"),
+            "why": shapes.TEXT,
         },
         required=("target", "for_s"),
+        answers=shapes.done(shapes.record(silence=shapes.named("Silence")), status=201),
     ),
-    Route("DELETE", "/api/v1/alerts/silences/{id}", "operate", unsilence, "End a silence."),
+    Route(
+        "DELETE",
+        "/api/v1/alerts/silences/{id}",
+        "operate",
+        unsilence,
+        "End a silence.",
+        answers=shapes.done(shapes.record(ended=shapes.saying(shapes.TEXT, "its id"))),
+    ),
 )

@@ -7,16 +7,13 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from aiohttp import http_exceptions, web
 from aiohttp.typedefs import Handler
 
 from gtm import errors, model
 from gtm.web import (
-    acme,
-    alerts,
-    assets,
     audit,
     auth,
     board,
@@ -26,14 +23,12 @@ from gtm.web import (
     live,
     metrics,
     node,
-    openapi,
     orders,
     page,
     read,
     reply,
-    watch,
+    routes,
 )
-from gtm.web.openapi import Route
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_CONNECTIONS = 512
@@ -53,145 +48,7 @@ HEADERS = {
 }
 
 
-async def describe(request: web.Request) -> web.Response:
-    """This table, as OpenAPI."""
-    return reply.ok(openapi.document(ROUTES))
-
-
-TEXT: dict[str, Any] = {"type": "string"}
-NUMBER: dict[str, Any] = {"type": "number"}
-FLAG: dict[str, Any] = {"type": "boolean"}
-EVENTS_QUERY = {
-    "since": "a moment: 1h (that long ago), 1700000000, 2026-01-31T12:00:00Z",
-    "after": "only events with a greater id",
-    "limit": "at most so many, the newest (1000)",
-}
-EXPLAIN_QUERY = {
-    "name": "the name",
-    "type": "the record type (A)",
-    "client": "the client's address or prefix",
-    "assume": "GLOB=down or GLOB=up; may be given again",
-}
-SERIES_QUERY = {
-    "kind": "answers (or queries, probe_ms, latency_s)",
-    "by": "answers: total, pool, endpoint, name, place, country, asn; queries: total, subnet, transport; else endpoint",
-    "since": "a moment: 1h (that long ago, the default), 1d, 31d",
-    "name": "only series whose name matches this glob",
-}
-ORDER_BODY: dict[str, dict[str, Any]] = {
-    "target": TEXT | {"description": "an endpoint, a glob, site:NAME or pool:NAME"},
-    "order": {"enum": list(orders.ORDERS)},
-    "value": NUMBER | {"description": "for weight: the factor, 0 to 1"},
-    "for_s": NUMBER | {"description": "seconds until it lifts itself; absent: until released"},
-    "why": TEXT,
-    "break_glass": FLAG | {"description": "order it although it breaks a safety floor (`orders.keep_up`)"},
-    "dry_run": FLAG | {"description": "say what it would do, keep nothing"},
-}
-ORDERS_QUERY = {"offset": "leave out so many of the first", "limit": "at most so many (all)"}
-RELEASE_QUERY = {
-    "break_glass": "true: release it although that breaks a safety floor",
-    "dry_run": "true: say what it would do, release nothing",
-}
-PUSH_BODY: dict[str, dict[str, Any]] = {
-    "ok": FLAG,
-    "reason": TEXT,
-    "valid_for_s": NUMBER,
-    "measures": {"type": "object"},
-    "overloaded": TEXT | {"description": "it lives and has too much to do: why, in few words"},
-}
-
-# Whoever adds a route says here who may use it; a path that is not here needs the role `read` to be told so.
-ROUTES = (
-    Route("GET", "/", "open", page.page, "The status page, with as much as one may see.", media="text/html"),
-    Route("GET", "/static/{build}/{file:.+}", "open", assets.serve, "The files of the page.", media="*/*"),
-    Route("GET", "/healthz", "open", read.healthz, "Whether the process lives."),
-    Route("GET", "/readyz", "open", read.readyz, "Whether DNS is answered from a judged table; 503 with why not."),
-    Route("GET", "/metrics", "read", read.scrape, "Metrics for Prometheus.", media="text/plain"),
-    Route("GET", "/api/v1/status", "read", read.status, "Names, pools, endpoints and processes."),
-    Route("GET", "/api/v1/board", "glance", watch.summary, "How things stand in short, and what you may do."),
-    Route("GET", "/api/v1/endpoints", "read", watch.part, "The endpoints.", watch.LIST_QUERY),
-    Route("GET", "/api/v1/pools", "read", watch.part, "The pools.", watch.LIST_QUERY),
-    Route("GET", "/api/v1/sites", "read", watch.part, "The sites.", watch.LIST_QUERY),
-    Route("GET", "/api/v1/places", "read", watch.askers, "Where the answers of the last minutes went."),
-    Route("GET", "/api/v1/names", "glance", watch.part, "The steered names.", watch.LIST_QUERY),
-    Route(
-        "GET",
-        "/api/v1/live",
-        "glance",
-        watch.stream,
-        "Changes of what the page shows (server-sent events).",
-        media="text/event-stream",
-    ),
-    Route("GET", "/api/v1/explain", "read", read.explain, "Why a name gets its answer.", EXPLAIN_QUERY),
-    Route("GET", "/api/v1/events", "read", read.list_events, "What happened, oldest first.", EVENTS_QUERY),
-    Route("GET", "/api/v1/series", "read", read.series, "What was measured over time, for plots.", SERIES_QUERY),
-    Route(
-        "GET",
-        "/api/v1/analytics",
-        "read",
-        read.analytics,
-        "Who asked what from where, shares of answers beside what was intended, and what failovers moved.",
-        {"since": SERIES_QUERY["since"]},
-    ),
-    Route(
-        "GET",
-        "/api/v1/doctor",
-        "read",
-        read.doctor,
-        "What is served, and how this machine is: what `gtm doctor` begins with.",
-        {"zone": "only this zone"},
-    ),
-    Route("GET", "/api/v1/orders", "read", read.list_orders, "The orders in force.", ORDERS_QUERY),
-    Route(
-        "GET",
-        "/api/v1/stream",
-        "read",
-        live.stream,
-        "Events as they happen (server-sent events).",
-        {"after": "begin with the events after this id, like Last-Event-ID"},
-        media="text/event-stream",
-    ),
-    Route("GET", "/api/v1/openapi.json", "read", describe, "This description."),
-    Route(
-        "POST",
-        "/api/v1/orders",
-        "operate",
-        orders.put,
-        "Give an order; or, with `dry_run`, say what it would move and whether it would be refused.",
-        body=ORDER_BODY,
-        required=("target", "order"),
-        answers={201: ("Done.", openapi.ORDER), 200: ("What it would do (`dry_run`).", openapi.PREVIEW)},
-    ),
-    Route(
-        "DELETE",
-        "/api/v1/orders/{id:.+}",
-        "operate",
-        orders.drop,
-        "Release an order, or all on a target; or, with `dry_run`, say what that would move.",
-        RELEASE_QUERY,
-    ),
-    Route("POST", "/api/v1/reload", "operate", orders.reload, "Read the configuration again.", body={"yes": FLAG}),
-    Route(
-        "POST",
-        "/api/v1/replace",
-        "operate",
-        orders.replace,
-        "Let the installed version take over, once it has proved itself.",
-        body={"yes": FLAG, "within_s": NUMBER},
-    ),
-    *alerts.ROUTES,
-    *acme.ROUTES,
-    Route(
-        "POST",
-        "/api/v1/checks/{name}/{endpoint}",
-        "push",
-        orders.push,
-        "Push the news of a check.",
-        body=PUSH_BODY,
-        required=("ok",),
-    ),
-)
-NEEDS: dict[tuple[str, str], auth.Role] = {(route.method, route.canonical): route.needs for route in ROUTES}
+NEEDS: dict[tuple[str, str], auth.Role] = {(route.method, route.canonical): route.needs for route in routes.ROUTES}
 # No API of ours: whoever may ask over UDP may ask here.
 NEEDS |= {(method, doh.PATH): "open" for method in ("GET", "POST")}
 
@@ -233,7 +90,7 @@ def make(
     app[board.BOARD] = board.Board(of, now)
     app[hub.HUB] = hub.Hub(of, app[board.BOARD])
     app[read.EXPOSITION] = metrics.Exposition(of.metrics)
-    for route in ROUTES:
+    for route in routes.ROUTES:
         if route.method == "GET":
             app.router.add_get(route.path, route.handler, allow_head=route.media != "text/event-stream")
         else:

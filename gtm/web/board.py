@@ -104,7 +104,8 @@ class Board:
             if key in status
         }
         return {
-            **{"headline": said.shape(), "ready": ready, "counts": counts, **kept},
+            **{"headline": said[0].shape(), "also": [one.shape() for one in said[1:]]},
+            **{"ready": ready, "counts": counts, **kept},
             **{
                 "workers": {"alive": sum(1 for pid in workers if pid), "of": len(workers)},
                 "listen": status.get("listen", {}),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from gtm.web import rows
 
 Level = Literal["ok", "warn", "bad"]
+MOST = 12  # sentences
 WORDS = {"last_resort": "on the last resort", "degraded": "degraded", "fallback": "on a fallback pool"}
 Since = Mapping[tuple[str, str], tuple[float, str]]  # (event kind, subject) -> when its state began, and the cause
 
@@ -27,21 +28,34 @@ class Headline:
         return asdict(self)
 
 
-def make(status: Mapping[str, Any], shown: Mapping[str, rows.Rows], *, ready: bool, why: str, since: Since) -> Headline:
-    """Return the sentence of the day."""
-    if not ready:
-        return Headline("bad", "Not ready.", why or "No table is judged yet.")
+def make(
+    status: Mapping[str, Any], shown: Mapping[str, rows.Rows], *, ready: bool, why: str, since: Since
+) -> list[Headline]:
+    """Return the sentence of the day, and behind it what else is wrong, the worse first."""
+    found = [] if ready else [_not_ready(status, why)]
     names = list(shown["names"].values())
     for rung, words in WORDS.items():
         if low := [str(one["name"]) for one in names if one.get("rung") == rung]:
-            return _names(low, len(names), words, "warn" if rung == "fallback" else "bad", shown=shown, since=since)
-    return _below(status, shown, since) or _well(status, shown)
+            level: Level = "warn" if rung == "fallback" else "bad"
+            found.append(_names(low, len(names), words, level, shown=shown, since=since))
+    found += _below(status, shown, since, suffers=bool(found))
+    found += [Headline(one["level"], one["text"], one["why"], one["since"]) for one in status.get("troubles", ())]
+    found += _unseen(shown, since)
+    return found[:MOST] or [_well(status, shown)]
+
+
+def _not_ready(status: Mapping[str, Any], why: str) -> Headline:
+    last = status.get("last_table")
+    if last is None:
+        return Headline("bad", "Not ready.", f"{why[0].upper()}{why[1:]}." if why else "No table is judged yet.")
+    text = "The configuration is refused: what is answered is the last table of before."
+    return Headline("bad", text, str(status["config"]["trouble"]), last["at"])
 
 
 def _names(
     low: Sequence[str], total: int, words: str, level: Level, *, shown: Mapping[str, rows.Rows], since: Since
 ) -> Headline:
-    which = ", ".join(name.rstrip(".") for name in low[:3]) + (f" and {len(low) - 3} more" if len(low) > 3 else "")
+    which = _some(low)
     text = f"{which} {'is' if len(low) == 1 else 'are'} {words}"
     if len(low) > 3:
         text = f"{len(low)} of {total} names are {words}: {which}"
@@ -74,39 +88,73 @@ def _failed(shown: Mapping[str, rows.Rows], since: Since) -> tuple[str, float | 
     return words + more + ".", began(first) or None
 
 
-def _below(status: Mapping[str, Any], shown: Mapping[str, rows.Rows], since: Since) -> Headline | None:
-    """Say what is wrong though every name is answered from its first pool; None for nothing."""
+def _below(
+    status: Mapping[str, Any], shown: Mapping[str, rows.Rows], since: Since, *, suffers: bool
+) -> Iterator[Headline]:
+    """Yield what is wrong beside the names that are not answered from their first pool."""
     if status.get("guard"):
-        at, cause = next((known for (kind, _), known in since.items() if kind == "guard"), (None, ""))
-        return Headline("warn", "The guard holds the verdicts of before.", cause or "Too many fell at once.", at)
+        at, cause = _newest(since, "guard")
+        yield Headline("warn", "The guard holds the verdicts of before.", cause or "Too many fell at once.", at)
+    if dead := [str(one["name"]) for one in shown["names"].values() if one.get("source_down")]:
+        at, cause = since.get(("name", dead[0]), (None, ""))
+        text = f"{_some(dead)} {'is' if len(dead) == 1 else 'are'} dead at the source."
+        yield Headline("bad", text, cause or "No node that carries it has it.", at)
     config = status.get("config", {})
-    if config and not config.get("accepted", True):
-        return Headline("warn", "The configuration on disk was refused; the old one stays.", config.get("trouble", ""))
+    if config and not config.get("accepted", True) and "last_table" not in status:
+        at, _ = _newest(since, "config")
+        text = "The configuration on disk was refused; the old one stays."
+        yield Headline("warn", text, config.get("trouble", ""), at)
+    but = "" if suffers else "Every name is on its first pool, but "
     down = [row for row in shown["endpoints"].values() if row["state"] == "down"]
-    if not down:
-        return _partly(shown)
-    who = list(dict.fromkeys(str(row["endpoint"]) for row in down))
-    which = ", ".join(who[:3]) + (f" and {len(who) - 3} more" if len(who) > 3 else "")
-    first = min(down, key=lambda row: row.get("since") or float("inf"))
-    text = f"Every name is on its first pool, but {which} {'is' if len(who) == 1 else 'are'} down."
-    reason = str(first.get("reason") or "")
-    why = f"{first['endpoint']}: {reason}." if reason and len(who) > 1 else f"{reason}." if reason else ""
-    return Headline("warn", text, why.replace("..", "."), first.get("since"))
+    if down:
+        who = list(dict.fromkeys(str(row["endpoint"]) for row in down))
+        first = min(down, key=lambda row: row.get("since") or float("inf"))
+        text = f"{but}{_some(who)} {'is' if len(who) == 1 else 'are'} down."
+        reason = str(first.get("reason") or "")
+        why = f"{first['endpoint']}: {reason}." if reason and len(who) > 1 else f"{reason}." if reason else ""
+        yield Headline("warn", text, why.replace("..", "."), first.get("since"))
+    yield from _partly(shown, since, but)
 
 
-def _partly(shown: Mapping[str, rows.Rows]) -> Headline | None:
-    """Say which endpoints are up, but not for every name: a stream that stands still; None for nothing."""
+def _some(subjects: Sequence[str]) -> str:
+    """Name the first of some subjects, and count the others."""
+    named = ", ".join(one.rstrip(".") for one in subjects[:3])
+    return named + (f" and {len(subjects) - 3} more" if len(subjects) > 3 else "")
+
+
+def _newest(since: Since, kind: str) -> tuple[float | None, str]:
+    """Return when something of a kind was said last, and why; nothing when nobody knows."""
+    return max((known for (of, _), known in since.items() if of == kind), default=(None, ""))
+
+
+def _partly(shown: Mapping[str, rows.Rows], since: Since, but: str) -> Iterator[Headline]:
+    """Say which endpoints are up, but not for every name: a stream that stands still."""
     weak = [row for row in shown["endpoints"].values() if row["condition"] == "weak"]
     if not weak:
-        return None
+        return
     first = weak[0]
-    names = [str(name).rstrip(".") for name in first["not_for"]]
-    which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    names = [str(name) for name in first["not_for"]]
     others = len({row["endpoint"] for row in weak}) - 1
     more = f" {others} more {'is' if others == 1 else 'are'} up for some names only." if others else ""
     why = str(first.get("reason") or "").rpartition(".: ")[2]
-    text = f"Every name is on its first pool, but {first['endpoint']} is down for {which}.{more}"
-    return Headline("warn", text, f"{why}." if why else "")
+    at = min((at for (kind, of), (at, _) in since.items() if kind == "check" and _is(of, first, names)), default=None)
+    yield Headline("warn", f"{but}{first['endpoint']} is down for {_some(names)}.{more}", f"{why}." if why else "", at)
+
+
+def _is(check: str, row: rows.Row, names: Sequence[str]) -> bool:
+    """Say whether a check (PROFILE/ENDPOINT/FAMILY/NAME) is of this row and of one of these names."""
+    _, endpoint, _, name = (*check.split("/", 3), "", "", "")[:4]
+    return endpoint == row["endpoint"] and name in names
+
+
+def _unseen(shown: Mapping[str, rows.Rows], since: Since) -> Iterator[Headline]:
+    """Say whose checks could not be made for long: what is said of them is what was known last."""
+    stale = [row for row in shown["endpoints"].values() if row.get("stale")]
+    if stale:
+        who = list(dict.fromkeys(str(row["endpoint"]) for row in stale))
+        reason = str(stale[0].get("reason") or "")
+        text = f"{_some(who)} cannot be checked: what is known of {'it' if len(who) == 1 else 'them'} is old."
+        yield Headline("warn", text, f"{reason}." if reason else "", since.get(("endpoint", who[0]), (None, ""))[0])
 
 
 def _well(status: Mapping[str, Any], shown: Mapping[str, rows.Rows]) -> Headline:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+import pytest
+
 from gtm import errors, events, model
 from gtm.app import book
 from gtm.store import memory
@@ -88,6 +90,22 @@ async def test_F5_a_store_that_cannot_be_used_at_the_start_is_used_as_soon_as_it
         assert await one.kept() == [(URL, "unusable"), ("ns1", "started"), (URL, "usable")]
         assert [event.subject for event in one.told] == [URL, "ns1", URL], "and once only"
         assert await one.store.health() == {KEY: ("up", 999.0, "")}
+
+
+async def test_F5_a_store_is_seen_to_be_back_though_nothing_happens_that_would_be_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(book, "AGAIN_S", 0.01)
+    async with desk() as one:
+        one.store.broken = True
+        await one.book.remember({})  # and never again: every check of this node is silent
+        await one.turn()
+        one.store.broken = False
+        async with asyncio.timeout(5):
+            while not one.book.works:  # noqa: ASYNC110  # nobody announces it
+                await asyncio.sleep(0.01)
+        assert one.returns == [False]
+        assert one.book.trouble == ""
 
 
 async def test_F5_a_row_of_failures_is_said_once() -> None:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from gtm import events, seen
-from gtm.web import assets, board, chart, headline, node, page, rows
+from gtm.web import assets, board, chart, node, page, rows
 from tests.web import fake_node, world
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&"
@@ -72,7 +72,7 @@ async def test_an_order_stands_beside_what_was_measured(fake: fake_node.FakeNode
 async def test_the_page_that_is_not_ready_says_so_first(fake: fake_node.FakeNode, http: aiohttp.ClientSession) -> None:
     fake.is_ready = (False, "no round of checks has ended")
     text = words(await drawn(http))
-    assert "Not ready. no round of checks has ended" in text
+    assert "Not ready. No round of checks has ended." in text
 
 
 async def test_hostile_names_and_reasons_are_text_on_the_page(
@@ -303,51 +303,6 @@ def test_a_point_lies_where_the_map_was_drawn(lon: float, lat: float, x: float, 
 def test_a_place_is_a_country_or_else_a_continent() -> None:
     assert chart.of_place("NA-US-CA") == chart.of_place("NA-US") != chart.of_place("NA")
     assert chart.of_place("XX") is None
-
-
-def said(body: dict[str, Any], **since: tuple[float, str]) -> headline.Headline:
-    return headline.make(
-        body, rows.make(body), ready=True, why="", since={("pool", key): at for key, at in since.items()}
-    )
-
-
-def test_a_headline_names_the_worst_first() -> None:
-    body = world.status(names=6)
-    for at, name in enumerate(body["names"]):
-        name["rung"] = "degraded" if at < 4 else "fallback"
-    found = said(body)
-    assert found.level == "bad"
-    assert found.text == "4 of 6 names are degraded: n0.example.com, n1.example.com, n2.example.com and 1 more."
-
-
-def test_a_headline_says_which_endpoints_are_down_though_no_name_suffers() -> None:
-    body = world.status()
-    body["endpoints"][0] |= {"state": "down", "reason": "status 503", "since": 7.0}
-    assert said(body) == headline.Headline(
-        "warn", "Every name is on its first pool, but s0-0 is down.", "status 503.", 7.0
-    )
-
-
-def test_a_stream_that_stands_still_on_one_endpoint_is_a_headline() -> None:
-    body = world.status()
-    reason = "up, but not for news.example.com.: playlist.age (9s) < 3 * playlist.target (1s)"
-    body["endpoints"][0] |= {"not_for": ["news.example.com."], "reason": reason}
-    assert said(body) == headline.Headline(
-        "warn",
-        "Every name is on its first pool, but s0-0 is down for news.example.com.",
-        "playlist.age (9s) < 3 * playlist.target (1s).",
-    )
-    made = rows.make(body)
-    for kind, key in (("endpoints", "s0-0/ipv4"), ("pools", "p0"), ("sites", "s0")):
-        assert made[kind][key]["condition"] == "weak"
-
-
-def test_a_refused_configuration_and_the_guard_are_headlines() -> None:
-    body = world.status()
-    body["config"] = {"accepted": False, "at": 0.0, "trouble": "2 errors"}
-    assert said(body).why == "2 errors"
-    body["guard"] = "tripped"
-    assert "guard" in said(body).text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import openapi_spec_validator
 import pytest
 
 from gtm import errors, model
-from gtm.web import application, limit, node
+from gtm.web import application, limit, node, routes
 from tests.web import fake_node
 
 
@@ -196,8 +196,8 @@ async def test_head_is_get_without_a_body(http: aiohttp.ClientSession) -> None:
 async def test_the_description_has_every_route_with_its_role(http: aiohttp.ClientSession) -> None:
     _, body = await get(http, "/api/v1/openapi.json")
     described = {(method.upper(), path) for path, methods in body["paths"].items() for method in methods}
-    assert described == {(route.method, route.canonical) for route in application.ROUTES}
-    for route in application.ROUTES:
+    assert described == {(route.method, route.canonical) for route in routes.ROUTES}
+    for route in routes.ROUTES:
         operation = body["paths"][route.canonical][route.method.lower()]
         assert (operation["security"] == []) == (route.needs == "open")
         assert ("requestBody" in operation) == (route.method == "POST")

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from gtm import model
-from gtm.web import application, auth, node, openapi, orders
+from gtm.web import application, auth, node, openapi, orders, routes
 from tests.web import fake_node
 
 BODIES = {
@@ -39,7 +39,7 @@ REFUSED = {
     "acme": {"stranger": 401, "wrong": 401, "viewer": 403, "loopback": 403, "pusher": 403},
     "operate": {"stranger": 401, "wrong": 401, "viewer": 403, "pusher": 403, "loopback": 403, "prover": 403},
 }
-ROUTES = [route for route in application.ROUTES if route.media != "text/event-stream"]
+ROUTES = [route for route in routes.ROUTES if route.media != "text/event-stream"]
 
 
 async def ask(
@@ -78,7 +78,7 @@ async def test_without_tokens_loopback_may_do_everything_and_a_stranger_only_wha
 
 
 def test_whatever_changes_something_asks_for_an_operator_but_news_of_a_machine() -> None:
-    changing = [route for route in application.ROUTES if route.method != "GET"]
+    changing = [route for route in routes.ROUTES if route.method != "GET"]
     others = [route for route in changing if not route.path.startswith(("/api/v1/checks/", "/api/v1/acme"))]
     assert {route.needs for route in others} == {"operate"}
     assert {route.needs for route in changing if route.path.startswith("/api/v1/acme")} == {"acme"}

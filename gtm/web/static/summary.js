@@ -7,7 +7,12 @@ import { known, mayOperate, mayRead, on } from "./store.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { count, plural, sign, span } from "./words.js";
 
-function headline({ level, text, why, since: at }) {
+const LOST_MS = 3000; // a control process that begins anew is back by then
+
+const more = ({ level, text, why, since: at }) => html`<li class=${level}><span class="mark" aria-hidden="true">${sign(level)}</span>
+<b>${text}</b> ${why} ${at ? html`${since(at, "For ")}.` : nothing}</li>`;
+
+function headline({ level, text, why, since: at }, also = []) {
   document.title = `${sign(level)} GTM ${known.summary.node ?? ""}`;
   const box = document.querySelector('[data-live="headline"]');
   box?.classList.remove("ok", "warn", "bad");
@@ -15,7 +20,8 @@ function headline({ level, text, why, since: at }) {
   draw(
     "headline",
     html`<span class="sign" aria-hidden="true">${sign(level)}</span><div><p class="said">${text}</p>
-${why || at ? html`<p class="why">${why} ${at ? html`${since(at, "For ")}.` : nothing}</p>` : nothing}</div>`,
+${why || at ? html`<p class="why">${why} ${at ? html`${since(at, "For ")}.` : nothing}</p>` : nothing}
+${also.length ? html`<ul class="also" aria-label="What else is wrong">${also.map(more)}</ul>` : nothing}</div>`,
   );
 }
 
@@ -86,10 +92,22 @@ function link({ state, since: at }) {
   draw("link", words[state]);
 }
 
+// A page that hears nothing must not go on saying that all is well.
+let silence = 0;
+
+function quiet({ state, since: at }) {
+  clearTimeout(silence);
+  if (state !== "lost") return;
+  const why = "What stands below is how it was then. Its workers answer on without the process that speaks here.";
+  const say = () => headline({ level: "bad", text: `No news from ${known.summary.node ?? "this node"}.`, why, since: at });
+  silence = setTimeout(say, Math.max(0, at * 1000 + LOST_MS - Date.now()));
+}
+
 export function summary() {
   on("link", link);
+  on("link", quiet);
   on("summary", (found) => {
-    headline(found.headline);
+    headline(found.headline, found.also);
     if (!mayRead()) return;
     tiles(found);
     orders(found);
