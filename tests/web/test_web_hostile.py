@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from gtm import model
-from gtm.web import application, assets, limit, openapi
+from gtm.web import application, assets, limit, openapi, routes
 from tests.web import fake_node
 
 ORDER = b'{"target": "a", "order": "drain"}'
@@ -98,7 +98,7 @@ async def test_a_client_that_has_hung_up_takes_nobodys_place_though_its_request_
         return web.Response()
 
     monkeypatch.setattr(application, "MAX_CONNECTIONS", 1)
-    monkeypatch.setattr(application, "ROUTES", (openapi.Route("GET", "/healthz", "open", long, "Waits."),))
+    monkeypatch.setattr(routes, "ROUTES", (openapi.Route("GET", "/healthz", "open", long, "Waits."),))
     running = await application.start(application.make(fake), model.Listen("127.0.0.1", 0))
     ask = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     _, gone = await asyncio.open_connection("127.0.0.1", running.port)
@@ -129,7 +129,7 @@ async def test_of_many_requests_at_once_only_some_begin_in_one_turn_of_the_loop(
         begun[turn] += 1
         return web.Response()
 
-    monkeypatch.setattr(application, "ROUTES", (openapi.Route("GET", "/healthz", "open", one, "Counts."),))
+    monkeypatch.setattr(routes, "ROUTES", (openapi.Route("GET", "/healthz", "open", one, "Counts."),))
     running = await application.start(application.make(fake), model.Listen("127.0.0.1", 0))
     ask = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     both = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(100)]
