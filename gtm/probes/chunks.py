@@ -13,6 +13,7 @@ SET_CHUNK_SIZE, ABORT, USER_CONTROL, AUDIO, VIDEO, DATA, COMMAND, AGGREGATE = 1,
 CONTROL_STREAM, COMMAND_STREAM = 2, 3  # chunk stream ids
 DEFAULT_SIZE, MAX_SIZE = 128, 0x7FFFFFFF
 KEPT_BYTES = 16 * 1024  # of each message: a command that is longer is none
+MAX_CHUNKS = 3000  # in one feed: 64 KiB of chunks of the default size are 508, and one is a microsecond's work
 MAX_STREAMS = 32  # chunk streams that one server may use at once; a handful is usual
 _HEADER_BYTES = (11, 7, 3, 0)  # by the chunk's format (section 5.3.1.2)
 
@@ -52,7 +53,7 @@ class Reader:
     def feed(self, data: bytes) -> Iterator[Message]:
         """Take bytes and yield the messages that they complete."""
         self._data += data
-        while True:
+        for _ in range(MAX_CHUNKS):
             stream = self._now or self._begin()
             if stream is None or (self._chunk_left and not self._data):
                 return
@@ -60,6 +61,7 @@ class Reader:
             if done is not None:
                 self._obey(done)
                 yield done
+        raise ValueError(f"more than {MAX_CHUNKS} chunks in {len(data)} bytes")
 
     def _begin(self) -> _Stream | None:
         """Read a chunk's header and return its stream; None when it is not all there."""

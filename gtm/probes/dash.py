@@ -46,7 +46,11 @@ KIND = model.Kind(
         model.Measure("manifest.dynamic", "", "whether the manifest is dynamic, which is live"),
         model.Measure("manifest.cached", "s", "for how long caches have held the manifest (Age)"),
         model.Measure("manifest.rate", "", "seconds of media that come in each second, after a minute of watching"),
-        model.Measure("manifest.gaps", "", "how many gaps the watched track's timeline has"),
+        model.Measure(
+            "manifest.gaps",
+            "",
+            "how many gaps the watched track's timeline has; of hours of rewind, its newest entries",
+        ),
         model.Measure("manifest.tracks", "", "how many representations there are"),
         model.Measure("manifest.spread", "s", "how far apart the newest segments of pictures and sound end"),
         *segment.MEASURES,

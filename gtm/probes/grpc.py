@@ -43,14 +43,15 @@ KIND = model.Kind(
 SERVING = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")  # grpc/health/v1/health.proto
 _NOT_FOUND, _RESOURCE_EXHAUSTED, _UNIMPLEMENTED, _UNAUTHENTICATED, _DENIED = 5, 8, 12, 16, 7
 _SETTINGS = b"\x04"  # the type of the first frame that a server sends (RFC 9113 section 3.4)
-_READ_BYTES = 16 * 1024
-_MAX_BYTES = 64 * 1024  # an answer has seven bytes; the rest of HTTP/2 around it some hundred
+# An answer has seven bytes, the rest of HTTP/2 around it some hundred, a proxy's headers some thousand. They are read
+# by so few that even empty frames are some milliseconds' work.
+READ_BYTES, _MAX_BYTES = 4 * 1024, 32 * 1024
 _HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "host"}
 
 
 async def look(trial: prober.Trial) -> str:
     """Call Check once."""
-    reader = asyncio.StreamReader(limit=_READ_BYTES)
+    reader = asyncio.StreamReader(limit=READ_BYTES)
     transport, _ = await dial.reach(trial, lambda: asyncio.StreamReaderProtocol(reader), trial.tls(), alpn=("h2",))
     try:
         call = Call()
@@ -59,7 +60,7 @@ async def look(trial: prober.Trial) -> str:
         trial.awaiting = "answer to grpc.health.v1.Health/Check"
         received = 0
         while not call.ended:
-            data = await reader.read(_READ_BYTES)
+            data = await reader.read(READ_BYTES)
             received += len(data)
             if not data or received > _MAX_BYTES:
                 raise prober.Failed("connection closed before the answer came" if not data else "an endless answer")

@@ -27,7 +27,9 @@ KIND = model.Kind(
         model.Measure("body", "text", "the body's text, up to max_bytes"),
         model.Measure("body.bytes", "bytes", "length of the decompressed body, up to max_bytes"),
         model.Measure(
-            "json.*", "text", "a value in a JSON body by its dotted path, as in `json.load.cpu`, `json.nodes.0.ok`"
+            "json.*",
+            "text",
+            "a value in a JSON body by its dotted path, as in `json.load.cpu`, `json.nodes.0.ok`; of lists the text",
         ),
         *fetch.MEASURES,
     ),
@@ -37,6 +39,7 @@ KIND = model.Kind(
     tls_port=443,
 )
 
+MAX_VALUES = 5000  # in a list or mapping that becomes text: what is measured is a number somewhere in it
 _MAX_NUMBER = 2**63  # beyond it a number is no measurement, and would not fit where numbers are compared
 
 
@@ -61,30 +64,34 @@ async def look(trial: prober.Trial) -> str:
         trial.measures["body"] = page.body.decode("utf-8", "replace")
     paths = [name[5:] for name in asked if name.startswith("json.")]
     if paths:
-        whole = _parsed(page)
+        if page.cut:
+            raise prober.Failed(f"the body is longer than the {len(page.body)} bytes that are read, so no whole JSON")
+        try:
+            whole = parsed(page.body)
+        except ValueError:
+            raise prober.Failed(f"the body is not JSON (status {page.status})") from None
         for path in paths:
-            value = _at(whole, path)
+            value = at(whole, path)
             if value is not None:
                 trial.measures[f"json.{path}"] = value
     location = page.headers.get("Location", "") if 300 <= page.status < 400 else ""
     return f"redirects to {location[:200]}" if location else ""
 
 
-def _parsed(page: fetch.Page) -> object:
-    if page.cut:
-        raise prober.Failed(f"the body is longer than the {len(page.body)} bytes that are read, so no whole JSON")
+def parsed(body: bytes) -> object:
+    """Return what a JSON text says. Raises `ValueError` for what is none."""
     try:
-        return json.loads(page.body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise prober.Failed(f"the body is not JSON (status {page.status})") from None
+        return json.loads(body, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _refuse(word: str) -> object:
     raise ValueError(f"{word} is not JSON")  # RFC 8259 section 6
 
 
-def _at(value: object, path: str) -> model.Value | None:
-    """Return what stands at a dotted path: plain values as they are, lists and mappings as JSON text."""
+def at(value: object, path: str) -> model.Value | None:
+    """Return what stands at a dotted path: plain values as they are, small lists and mappings as JSON text."""
     for step in path.split("."):
         if isinstance(value, dict):
             value = value.get(step)
@@ -96,4 +103,16 @@ def _at(value: object, path: str) -> model.Value | None:
         return str(value)
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    return json.dumps(value)
+    return json.dumps(value) if _is_small(value) else None
+
+
+def _is_small(value: object) -> bool:
+    """Say whether a list or mapping may become text."""
+    rest, seen = [value], 0
+    while rest and seen + len(rest) <= MAX_VALUES:
+        one, seen = rest.pop(), seen + 1
+        if isinstance(one, dict):
+            rest.extend(one.values())
+        elif isinstance(one, list):
+            rest.extend(one)
+    return not rest

@@ -18,7 +18,7 @@ class Timeline:
     """The sum of a SegmentTimeline, in units of the timescale: where the last segment starts, and how long it is.
 
     `count` segments came before it. `open` says that it repeats until the clock ends it (`r="-1"`). `gaps` counts the
-    holes between segments.
+    holes between segments, of a long one between its newest.
     """
 
     start: int

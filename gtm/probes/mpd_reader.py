@@ -1,7 +1,7 @@
 """A DASH manifest's bytes in, a `Manifest` out: read with expat as a stream of elements, nothing of it kept.
 
-Manifests come from outside: a document type, and with it every entity, is refused; depth and number of elements are
-bounded. Raises nothing but `MpdError`, whatever the bytes are.
+Manifests come from outside: a document type, and with it every entity, is refused; depth and number of elements and
+attributes are bounded. Raises nothing but `MpdError`, whatever the bytes are.
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from gtm import errors
-from gtm.probes import dates, mpd
+from gtm.probes import dates, mpd, mpd_timeline
 
 MAX_DEPTH = 32
-MAX_ELEMENTS = 20_000  # an hour of two-second segments of picture and sound without repetition has 3,600
+# Elements and attributes together, after long timelines were cut: a probe may not hold up the others for more than some
+# milliseconds. Ten periods of forty representations have as many.
+MAX_WORDS = 7_000
+# What elements count that are more work than others: they open a level, hold text, or say times.
+_WORDS = {"AdaptationSet": 3, "BaseURL": 3, "Period": 8, "Representation": 3, "S": 3}
+SLICE_BYTES = 64 * 1024  # that are parsed at a time: a tag is heard of only at its end
 MAX_TRACKS = 200
 MAX_TEXT = 2048  # of a BaseURL
 MAX_NUMBER = 2**63
 
 _HOLDERS = {"MPD", "Period", "AdaptationSet", "Representation"}
+_TEMPLATE = ("media", "timescale", "duration", "startNumber", "presentationTimeOffset")
 
 
 class MpdError(errors.GtmError, ValueError):
@@ -39,15 +45,22 @@ class _Level:
 
 def read(body: bytes) -> mpd.Manifest:
     """Read a manifest. Raises `MpdError`."""
-    reader = _Reader()
+    try:
+        body, before = mpd_timeline.cut(body)
+    except ValueError as error:
+        raise MpdError(str(error)) from None
     parser = expat.ParserCreate()
+    reader = _Reader(parser, before)
     parser.StartDoctypeDeclHandler = _refuse
     parser.EntityDeclHandler = _refuse
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
     try:
-        parser.Parse(body, True)
+        for at in range(0, len(body), SLICE_BYTES):
+            parser.Parse(body[at : at + SLICE_BYTES], False)
+            if at - parser.CurrentByteIndex > SLICE_BYTES:
+                raise MpdError(f"not a manifest: one tag of more than {SLICE_BYTES} bytes")
+        parser.Parse(b"", True)
     except MpdError:
         raise
     except expat.ExpatError as error:
@@ -64,10 +77,12 @@ def _refuse(*_: object) -> None:
 class _Reader:
     """The state of reading one manifest."""
 
-    def __init__(self) -> None:
+    def __init__(self, parser: expat.XMLParserType, before: Mapping[int, mpd_timeline.Before]) -> None:
+        self._parser = parser
+        self._before = before
         self._path: list[str] = []
         self._levels: list[_Level] = [_Level()]
-        self._elements = 0
+        self._words = 0
         self._mpd: Mapping[str, str] = {}
         self._clocks: list[tuple[str, str]] = []
         self._periods: list[tuple[float, list[mpd.Track]]] = []
@@ -79,9 +94,9 @@ class _Reader:
     def start(self, tag: str, said: dict[str, str]) -> None:
         """Take the beginning of an element."""
         name = tag.rpartition(":")[2]
-        self._elements += 1
-        if self._elements > MAX_ELEMENTS:
-            raise MpdError(f"more than {MAX_ELEMENTS} elements")
+        self._words += len(said) + _WORDS.get(name, 1)
+        if self._words > MAX_WORDS:
+            raise MpdError(f"more than {MAX_WORDS} elements and attributes")
         if name == "S" and self._line is not None:
             self._line.add(said)
         self._path.append(name)
@@ -90,11 +105,11 @@ class _Reader:
         if name in _HOLDERS:
             self._open(name, said)
         elif name == "SegmentTemplate":
-            self._levels[-1].template |= said
+            self._levels[-1].template |= {one: said[one] for one in _TEMPLATE if one in said}
         elif name == "SegmentTimeline":
-            self._line = _Line()
+            self._line = _Line(self._before.get(self._parser.CurrentByteIndex))
         elif name == "BaseURL":
-            self._text = []
+            self._text, self._parser.CharacterDataHandler = [], self.text
         elif name == "UTCTiming" and len(self._clocks) < MAX_DEPTH:
             self._clocks.append((said.get("schemeIdUri", ""), said.get("value", "")[:MAX_TEXT]))
 
@@ -107,14 +122,14 @@ class _Reader:
             level, text = self._levels[-1], "".join(self._text).strip()
             if text and not level.based:  # the first of several; the others are other places
                 level.bases, level.based = (*level.bases, text), True
-            self._text = None
+            self._text = self._parser.CharacterDataHandler = None
         elif name in _HOLDERS:
             if name == "Representation":
                 self._track()
             self._levels.pop()
 
     def text(self, text: str) -> None:
-        """Take text, which matters inside a BaseURL."""
+        """Take text, of which only a BaseURL's matters."""
         if self._text is not None:
             self._text.append(text[:MAX_TEXT])
             if len(self._text) > MAX_TEXT:
@@ -181,10 +196,10 @@ class _Reader:
 class _Line:
     """The sum of a SegmentTimeline while it is read."""
 
-    def __init__(self) -> None:
-        self._end: int | None = None
+    def __init__(self, before: mpd_timeline.Before | None) -> None:
+        self._end: int | None = before.end if before else None
         self._last = (0, 0)
-        self._count = -1
+        self._count = (before.count if before else 0) - 1
         self._open = False
         self._gaps = 0
 

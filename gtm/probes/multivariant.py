@@ -8,6 +8,10 @@ from typing import NamedTuple
 from gtm.probes import hls_tags
 
 MAX_RENDITIONS = 200  # the longest ladders in the wild have some forty, with all their audio and pathways
+MAX_CHARACTERS, MAX_LINES = (
+    128 * 1024,
+    2000,
+)  # forty with signed addresses, or as many as there may be with all their tags
 _STREAM, _MEDIA = "#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:"
 
 

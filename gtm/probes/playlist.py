@@ -18,6 +18,9 @@ MAX_LINES = 100_000  # a day of two-second segments has 43,200 with two lines ea
 MAX_TARGET_S = 3600.0  # no live stream has hour-long segments, and a huge one would excuse every freeze
 WHOLE_CHARACTERS = 48 * 1024  # up to here all of it is read: some 800 segments
 HEAD_CHARACTERS, TAIL_CHARACTERS = 8 * 1024, 24 * 1024
+MAX_DATED = (
+    10_000  # segments since the last date, whose lengths are added up to tell the time: five hours of two seconds
+)
 REMEMBERED = 64  # segments whose durations are told one by one: more than come between two looks
 
 PlaylistError = hls_tags.PlaylistError
@@ -90,7 +93,7 @@ def scan(body: bytes) -> Playlist:
     if "\n#EXT-X-STREAM-INF:" in text:
         if _SEGMENT in text or "\n#EXT-X-TARGETDURATION:" in text:
             raise PlaylistError("both a multivariant and a media playlist")  # RFC 8216 section 4.3.3
-        if len(text) > WHOLE_CHARACTERS * 4:
+        if len(text) > multivariant.MAX_CHARACTERS or text.count("\n") > multivariant.MAX_LINES:
             raise PlaylistError(f"a multivariant playlist of {len(text)} characters")
         return multivariant.read(text.split("\n"))  # lines end in LF or CR LF; nothing else is a line's end
     return _media(text) if len(text) <= WHOLE_CHARACTERS else _long(text)
@@ -126,10 +129,10 @@ def _long(text: str) -> Media:
 
 
 def _clock_at(text: str, until: int) -> float | None:
-    """Return the date at `until`: the last one before it, and the segments since."""
+    """Return the date at `until`: the last one before it, and the segments since. None where those are too many."""
     at = text.rfind(_CLOCK, 0, until)
     found = _DATE.match(text, at) if at >= 0 else None
-    since = _date(found[1]) if found else None
+    since = _date(found[1]) if found and text.count(_SEGMENT, at, until) <= MAX_DATED else None
     return None if since is None else since + sum(map(float, _EXTINF.findall(text, at + 1, until)))
 
 

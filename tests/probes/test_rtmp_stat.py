@@ -63,7 +63,9 @@ async def test_the_rate_tells_an_encoder_that_is_connected_and_silent(servers: S
         ("<html/>", "its first element is not <rtmp>"),
         ("<!DOCTYPE rtmp [<!ENTITY a 'b'>]><rtmp>&a;</rtmp>", "a DOCTYPE, which no statistics page has"),
         ("<rtmp>" + "<a>" * 40 + "</a>" * 40 + "</rtmp>", "nested too deep"),
-        ("<rtmp>" + "<stream/>" * 10_001 + "</rtmp>", "more than 10000 streams"),
+        ("<rtmp>" + "<stream></stream>" * 701 + "</rtmp>", "more than 700 streams"),
+        ("<rtmp>" + "<stream/>" * 6001 + "</rtmp>", "more than 6000 elements and attributes"),
+        ("<rtmp>" + "<client></client>" * 10_001 + "</rtmp>", "more than 10000 times <client>"),
     ],
 )
 async def test_G6_what_is_no_statistics_page_is_refused(servers: Servers, text: str, reason: str) -> None:
