@@ -134,7 +134,7 @@ def all_are(addresses: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Media]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Media]:
     place = tmp_path_factory.mktemp("media")
     with hosts.namespace(f"gtm-media-{os.getpid()}", place, Media) as world:
         for edge in EDGES:
@@ -159,39 +159,39 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Media]:
         yield world
 
 
-def test_A12_a_channel_that_stands_still_leaves_its_edge_alone_though_nginx_answers_200(media: Media) -> None:
-    media.signal("ffmpeg-a-news", signal.SIGSTOP)
+def test_A12_a_channel_that_stands_still_leaves_its_edge_alone_though_nginx_answers_200(live: Media) -> None:
+    live.signal("ffmpeg-a-news", signal.SIGSTOP)
     left = all_are(BOTH) | {"news gtm": ONLY_B, "news unbound": ONLY_B}
-    took_s = media.until(media.everybody, left, SETTLE_S)
-    assert media.status("a", "news") == "200"
+    took_s = live.until(live.everybody, left, SETTLE_S)
+    assert live.status("a", "news") == "200"
     assert took_s > 1, "a playlist is not stale before its next segment is due"
-    said = media.run("dig", f"@{GTM}", "news.live.example.com", "+noall", "+comments")
+    said = live.run("dig", f"@{GTM}", "news.live.example.com", "+noall", "+comments")
     assert "pool edges" in said
-    media.signal("ffmpeg-a-news", signal.SIGCONT)
-    media.until(media.everybody, all_are(BOTH), SETTLE_S)
+    live.signal("ffmpeg-a-news", signal.SIGCONT)
+    live.until(live.everybody, all_are(BOTH), SETTLE_S)
 
 
-def test_a_dead_edge_leaves_both_names_and_comes_back(media: Media) -> None:
-    media.kill("nginx-a")
-    media.until(media.everybody, all_are(ONLY_B), SETTLE_S)
-    media.serve("a", media.logs / "a")
-    media.until(media.everybody, all_are(BOTH), SETTLE_S)
+def test_a_dead_edge_leaves_both_names_and_comes_back(live: Media) -> None:
+    live.kill("nginx-a")
+    live.until(live.everybody, all_are(ONLY_B), SETTLE_S)
+    live.serve("a", live.logs / "a")
+    live.until(live.everybody, all_are(BOTH), SETTLE_S)
 
 
-def test_an_ended_stream_is_no_live_stream(media: Media) -> None:
-    assert media.end("ffmpeg-a-sport") is not None  # ffmpeg closes the playlist with EXT-X-ENDLIST as it leaves
-    assert "#EXT-X-ENDLIST" in (media.logs / "a" / "sport" / "index.m3u8").read_text()
+def test_an_ended_stream_is_no_live_stream(live: Media) -> None:
+    assert live.end("ffmpeg-a-sport") is not None  # ffmpeg closes the playlist with EXT-X-ENDLIST as it leaves
+    assert "#EXT-X-ENDLIST" in (live.logs / "a" / "sport" / "index.m3u8").read_text()
     left = all_are(BOTH) | {"sport gtm": ONLY_B, "sport unbound": ONLY_B}
-    media.until(media.everybody, left, SETTLE_S)
-    media.encode("a", "sport", media.logs / "a")
-    media.until(media.everybody, all_are(BOTH), SETTLE_S)
+    live.until(live.everybody, left, SETTLE_S)
+    live.encode("a", "sport", live.logs / "a")
+    live.until(live.everybody, all_are(BOTH), SETTLE_S)
 
 
-def test_the_resolver_learns_of_the_delegation_from_the_parent_alone(media: Media) -> None:
-    referral = media.run(
+def test_the_resolver_learns_of_the_delegation_from_the_parent_alone(live: Media) -> None:
+    referral = live.run(
         "dig", f"@{PARENT}", "news.live.example.com", "+norecurse", "+noall", "+authority", "+additional"
     )
     assert "live.example.com." in referral
     assert f"A\t{GTM}" in referral
-    answer = media.run("dig", f"@{RESOLVER}", "live.example.com", "NS", "+short")
+    answer = live.run("dig", f"@{RESOLVER}", "live.example.com", "NS", "+short")
     assert answer.strip() == "ns1.live.example.com."
