@@ -21,6 +21,9 @@ from gtm.wire import dnstap, limit, report
 
 LOOK_S, AIM_S = 0.1, 1.0
 ENOUGH_A_SECOND = 50  # samples of one worker, for analytics: 180,000 an hour
+# As long as analytics alone wants samples, so many bytes of them (about fifty) may wait between two looks: what comes
+# all of a sudden is not looked at one by one for a second, until it is known how much that is.
+ENOUGH_BYTES = 8192
 # Taken at a time (about a millisecond); then there is a rest of so many times as long: a fifth of one core is the most
 # that this takes, and a probe waits a millisecond for it at worst.
 MOST_A_TURN, REST = 50, 4
@@ -142,7 +145,7 @@ class Watching:
             steps.append(tap.every(self.log.to.sample))
         if self.sender is not None:
             steps.append(tap.every(self.sender.to.sample))
-        eye.tap.want(min(step for step in steps if step))
+        eye.tap.want(min(step for step in steps if step), ENOUGH_BYTES if len(steps) == 1 else tap.RING_BYTES)
 
     # --- one sample ------------------------------------------------------------------------------------------------
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 # At 300 bytes a sample it holds a tenth of a second of 140,000 answers a second.
 RING_BYTES = 4 * 1024 * 1024
 # Every how many answers are sampled. Primes: who asks A and AAAA in turn (or any other round) is seen with both.
-EVERY = (1, 3, 7, 17, 31, 61, 127, 251, 509, 1021)
+EVERY = (1, 3, 7, 17, 31, 61, 127, 251, 509, 1021, 2039, 4093)
 _HEAD_BYTES = 64
-_WRITTEN, _READ, _EVERY, _LOST = range(4)  # words of the ring's head; the second and the third are the reader's
+_WRITTEN, _READ, _EVERY, _LOST, _ROOM = range(5)  # words of the ring's head; the reader's are _READ, _EVERY and _ROOM
 _SAMPLE = struct.Struct("<IIdBBH16sHH")
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _TRANSPORTS = ("udp", "tcp", "tls", "https")
@@ -85,6 +85,10 @@ class Writer:
             return ()
         found = range(first, count, every)
         self._left = found[-1] + every - count
+        words = ring.words
+        if words[_WRITTEN] - words[_READ] >= words[_ROOM]:  # nothing is cut out and copied that has no place
+            words[_LOST] += len(found)
+            return ()
         return found
 
     def put(self, sample: Sample) -> None:
@@ -95,7 +99,7 @@ class Writer:
         question, answer, words = sample.question, sample.answer, ring.words
         size = _SAMPLE.size + len(question) + len(answer)
         written = words[_WRITTEN]
-        if written + size - words[_READ] > RING_BYTES:
+        if written + size - words[_READ] > RING_BYTES or written - words[_READ] >= words[_ROOM]:
             words[_LOST] += 1
             return
         head = _SAMPLE.pack(
@@ -118,8 +122,9 @@ class Reader:
         self._lost = 0
         self.every = 0
 
-    def want(self, every: int) -> None:
-        """Ask for one of so many answers; 0 for none."""
+    def want(self, every: int, room: int = RING_BYTES) -> None:
+        """Ask for one of so many answers, 0 for none; of no more are written than `room` bytes wait unread, about."""
+        self._ring.words[_ROOM] = room
         self.every = self._ring.words[_EVERY] = every
 
     def lost(self) -> int:

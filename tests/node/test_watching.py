@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from pathlib import Path
 
@@ -101,15 +102,26 @@ async def test_how_much_is_sampled_follows_what_is_asked_and_what_is_wanted(worl
     eye = watching._Eye(reader)
     world.watching._aim(eye, 1.0)
     assert reader.every == 1  # a quiet worker shows everything
-    eye.seen = 40_000
+    writer.use(os.dup(reader.fd))
+    for _ in range(625):  # 40,000 all of a sudden: a part of them is put, the others are counted
+        for _ in writer.picks(64):
+            writer.put(world.sample(steered(world)))
+    eye.seen = len(list(reader.read(40_000)))
+    assert 10 < eye.seen < 200
     world.watching._aim(eye, 1.0)
     assert reader.every == 1021  # 40 a second
     eye.seen = 40
     world.watching._aim(eye, 1.0)
     assert reader.every == 1021
+    eye.seen = 150
+    world.watching._aim(eye, 1.0)
+    assert reader.every == 4093  # 37 of 153,150 a second
+    eye.seen = 0
+    world.watching._aim(eye, 1.0)
+    reader.want(1021)
     eye.seen = 1
     world.watching._aim(eye, 1.0)
     assert reader.every == 31
-    assert not writer.picks(64)
+    assert writer.picks(64) == range(0, 64, 31)
     reader.close()
     await asyncio.sleep(0)

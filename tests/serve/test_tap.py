@@ -55,6 +55,20 @@ def test_a_full_ring_loses_the_new_and_counts_them(ends: tuple[tap.Writer, tap.R
     assert list(reader.read(10)) == [SAMPLE]
 
 
+def test_with_little_room_a_sudden_load_is_counted_and_not_copied(ends: tuple[tap.Writer, tap.Reader]) -> None:
+    writer, reader = ends
+    reader.want(1, room=1000)
+    for _ in range(1000):
+        for _ in writer.picks(64):
+            writer.put(SAMPLE)
+    waiting = len(list(reader.read(100_000)))
+    assert 1 <= waiting < 100
+    assert waiting + reader.lost() == 64_000
+    assert len(writer.picks(64)) == 64, "there is room again"
+    writer.put(SAMPLE._replace(answer=bytes(60_000)))
+    assert [len(one.answer) for one in reader.read(10)] == [60_000], "one always has room, however long"
+
+
 def test_a_writer_that_begins_anew_goes_on_behind_the_one_before(ends: tuple[tap.Writer, tap.Reader]) -> None:
     writer, reader = ends
     writer.put(SAMPLE)
@@ -102,6 +116,6 @@ def test_the_memory_cannot_be_taken_away_while_it_is_read(ends: tuple[tap.Writer
         os.ftruncate(ends[1].fd, 0)
 
 
-@pytest.mark.parametrize(("share", "step"), [(1.0, 1), (0.5, 1), (0.01, 61), (0.0001, 1021), (0.0, 0)])
+@pytest.mark.parametrize(("share", "step"), [(1.0, 1), (0.5, 1), (0.01, 61), (0.001, 509), (0.0001, 4093), (0.0, 0)])
 def test_the_step_samples_at_least_the_share_that_is_wanted(share: float, step: int) -> None:
     assert tap.every(share) == step
