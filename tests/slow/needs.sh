@@ -6,7 +6,8 @@ needs="$needs srt-live-transmit:srt-tools gst-launch-1.0:gstreamer1.0-tools"
 needs="$needs knotd:knot named:bind9 kresd:knot-resolver pdns_recursor:pdns-recursor zonemaster-cli:zonemaster-cli dnsviz:dnsviz drill:ldnsutils"
 needs="$needs man:man-db dnstap-ldns:dnstap-ldns fstrm_capture:fstrm-bin promtool:prometheus"
 # What has no command is known by a file of it.
-files="nginx/modules/ngx_rtmp_module.so:libnginx-mod-rtmp */gstreamer-1.0/libgstsrt.so:gstreamer1.0-plugins-bad
+files="nginx/modules/ngx_rtmp_module.so:libnginx-mod-rtmp nginx/modules/ngx_stream_module.so:libnginx-mod-stream
+python3/dist-packages/aiortc:python3-aiortc */gstreamer-1.0/libgstsrt.so:gstreamer1.0-plugins-bad
 */gstreamer-1.0/libgstrtp.so:gstreamer1.0-plugins-good */gstreamer-1.0/libgstopus.so:gstreamer1.0-plugins-base
 */girepository-1.0/GstRtspServer-1.0.typelib:gir1.2-gst-rtsp-server-1.0 python3/dist-packages/gi:python3-gi"
 PATH="$PATH:/usr/sbin:/sbin"

@@ -1,6 +1,7 @@
 """The ingest kinds against real servers: nginx-rtmp with ffmpeg publishing, SRT listeners of both sorts, RTSP, nginx.
 
-Everything runs on free ports of loopback. WHIP and gRPC have their servers in tests/probes.
+Everything runs on free ports of loopback. RTMPS, WHIP and WHEP have theirs in `test_secure_ingest`, gRPC in
+`tests/probes/test_grpc_server`.
 """
 
 from __future__ import annotations
@@ -9,45 +10,18 @@ import asyncio
 import contextlib
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from gtm import model, seen
 from gtm.probes import watch
 from tests.probes.probe_servers import make, run
+from tests.slow.programs import LOOK_S, PUBLISHER, WITHIN_S, Programs, free_port, looking, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-WITHIN_S, LOOK_S = 30.0, 0.1
-RTMP_MODULE = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
-NGINX = """
-{module}
-daemon off;
-master_process off;
-user root;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{}}
-{rtmp}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    client_header_timeout {idle};
-    server {{ listen 127.0.0.1:{port}; location /stat {{ {stat} }} location / {{ return 200 "ok"; }} }}
-}}
-"""
-RTMP = """
-rtmp {{ server {{ listen 127.0.0.1:{port};
-    application live {{ live on; record off; drop_idle_publisher 20s; idle_streams off; }}
-    application patient {{ live on; record off; }} }} }}
-"""
-PUBLISHER = """ffmpeg -nostdin -loglevel error -re -f lavfi -i testsrc2=size=160x90:rate=10 -f lavfi -i sine
--c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -g 10 -sc_threshold 0 -c:a aac -f flv"""
 RTSP = """
 import gi
 gi.require_version("Gst", "1.0")
@@ -73,64 +47,6 @@ GLib.MainLoop().run()
 SRT_SOURCE = (
     "gst-launch-1.0 -q audiotestsrc is-live=true ! opusenc ! mpegtsmux ! srtsink wait-for-connection=false uri="
 )
-
-
-class Programs:
-    """Real programs that end with the test; their words are in the folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{len(self.running)}.log").open("wb") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.running.append(process)
-        return process
-
-    def nginx(self, *, rtmp: int = 0, idle: str = "60s") -> int:
-        """Start nginx; return the port of its web."""
-        port = free_port()
-        config = self.folder / "nginx.conf"
-        module, about = (f"load_module {RTMP_MODULE};", RTMP.format(port=rtmp)) if rtmp else ("", "")
-        stat = "rtmp_stat all;" if rtmp else "return 404;"
-        values = {"module": module, "rtmp": about, "stat": stat, "port": port, "idle": idle}
-        config.write_text(NGINX.format(folder=self.folder, **values))
-        self.start(["nginx", "-p", str(self.folder), "-c", str(config)])
-        return port
-
-    def end(self) -> None:
-        for process in self.running:
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Iterator[Programs]:
-    started = Programs(tmp_path)
-    yield started
-    started.end()
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-async def until(look: Callable[[], Awaitable[seen.ProbeResult]], ok: bool | None = True) -> seen.ProbeResult:
-    """Look until it comes out as wanted."""
-    ends_s = time.monotonic() + WITHIN_S
-    while (found := await look()).ok is not ok:
-        assert time.monotonic() < ends_s, found
-        await asyncio.sleep(LOOK_S)
-    return found
-
-
-def looking(kind: str, port: int, **options: Any) -> Callable[[], Awaitable[seen.ProbeResult]]:
-    options.setdefault("timeout_s", 3.0)
-    memory: dict[str, Any] = {}
-    return lambda: run(make(kind, port, host="", **options), memory)
 
 
 async def test_rtmp_tells_server_application_stream_and_publisher_apart_and_harms_nobody(programs: Programs) -> None:
