@@ -7,6 +7,7 @@ without asking, send questions without end, or ask without reading. UDP keeps it
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from gtm.wire import transfer, update
 QUERY_BYTES = udp.QUERY_BYTES  # semantics G6; a longer length prefix closes the connection
 # Questions answered in one turn of the loop, so that a pipeline of a thousand delays a datagram by under a millisecond.
 _BATCH = 32
+# Connections taken, and closed for idleness, in one turn of the loop: each costs some tenths of a millisecond, and
+# datagrams wait meanwhile. Thousands that come or end at once are many short turns.
+ACCEPTED, SWEPT = 4, 8
 _READ_BYTES = 16 * 1024
 # Unread answers beyond this stop the reading of questions; the idle time then runs out.
 _BACKLOG_BYTES = 64 * 1024
@@ -62,6 +66,7 @@ class Server:
         self._page = page
         self._worker = worker
         self._open: OrderedDict[Connection, float] = OrderedDict()  # when it was last active
+        self._sweeping: asyncio.Handle | None = None
 
     def connection(self) -> Connection:
         """Return the protocol for a new connection."""
@@ -113,13 +118,17 @@ class Server:
         return max(min(_SHORTEST_IDLE_S, self._limits.idle_s), self._limits.idle_s * share)
 
     def sweep(self, now_s: float) -> None:
-        """Close what has been idle for too long. Call it a few times a second."""
-        oldest = now_s - self.idle_s()
-        while self._open:
-            connection, active_s = next(iter(self._open.items()))
+        """Close what has been idle for too long, a few in each turn of the loop. Call it a few times a second."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        oldest = now_s - self.idle_s()  # which grows while there is more room
+        for connection, active_s in list(itertools.islice(self._open.items(), SWEPT)):
             if active_s > oldest:
                 return
             connection.drop()
+        if self._open:
+            self._sweeping = asyncio.get_running_loop().call_soon(self.sweep, now_s)
 
     def close(self) -> None:
         """Close every connection; answers already written still go out."""

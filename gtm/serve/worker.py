@@ -163,9 +163,11 @@ class Worker:
                 self._loop.add_reader(sock, ready)
             if connections >= 0:
                 listener = socket.socket(fileno=connections)
-                # backlog is also how many connections asyncio accepts in one turn
+                # asyncio's backlog is how many it accepts in one turn, and what it tells the kernel to hold
                 made = self._doors.connection(kind)
-                self._listeners.append(await self._loop.create_server(made, sock=listener, backlog=64))
+                more = await self._loop.create_server(made, sock=listener, backlog=tcp.ACCEPTED)
+                listener.listen(sockets.BACKLOG)  # which is to hold a burst
+                self._listeners.append(more)
 
     # --- on trial ----------------------------------------------------------------------------------------------
 

@@ -8,11 +8,13 @@ import re
 import select
 import signal
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from gtm.serve import sockets
 from tests.serve import node
 
 Start = Callable[..., node.Node]
@@ -164,6 +166,9 @@ def test_sockets_of_systemd_are_answered_on(start: Start) -> None:
         assert tuple(bound["listen"][0]) == datagrams.getsockname()
         assert {one.ask() for _ in range(4)} == {"192.0.2.1"}
         assert one.ask_tcp() == "192.0.2.1"
+        # As tcp(7) has it for who listens: how many connections the kernel holds for us, so that a burst is not lost.
+        (held,) = struct.unpack_from("I", stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 28)
+        assert held == min(sockets.BACKLOG, int(Path("/proc/sys/net/core/somaxconn").read_text()))
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (1, 2), (3, 2)])

@@ -110,6 +110,22 @@ async def test_half_a_question_and_then_the_end_closes_the_connection(world: Wor
         assert await reader.read() == b""
 
 
+async def test_G6_many_idle_connections_end_a_few_in_each_turn_so_that_datagrams_do_not_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "SWEPT", 2)
+    for host in ("127.0.0.1", "127.0.0.2"):
+        for _ in range(3):
+            await world.connect(host)
+    await world.holding(6)
+    world.server.sweep(asyncio.get_running_loop().time() + 100)
+    left = [len(world.server)]
+    while left[-1]:
+        await asyncio.sleep(0)
+        left.append(len(world.server))
+    assert left == [4, 2, 0]
+
+
 async def test_G6_a_question_above_4096_bytes_closes_the_connection_and_one_of_4096_does_not(world: World) -> None:
     reader, writer = await world.connect()
     writer.write(framed(b"a" * 4096))

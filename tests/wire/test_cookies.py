@@ -15,6 +15,7 @@ from tests.wire import test_questions, world
 NOW_S = 1_559_731_985
 SECRET = bytes.fromhex("e5e973e5a6b2a43f48e7dc849e37bfcf")
 OLD = bytes.fromhex("dd3bdf9344b678b185a6f5cb60fca715")
+NEW = bytes.fromhex("445536bcd2513298075a5d379663c962")
 CLIENT = bytes.fromhex("2464c4abcf10c957")
 
 
@@ -58,21 +59,48 @@ def question(cookie: bytes, name: bytes = test_questions.NAME) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("secret", "client", "stamp", "address", "hashed"),
+    ("secrets", "now_s", "sender", "asked", "answered"),
     [
-        (SECRET, "2464c4abcf10c957", "010000005cf79f11", "c6336464", "1f8130c3eee29480"),
-        (SECRET, "fc93fc62807ddb86", "01abcdef5cf78f71", "cb0071cb", "a314227b6679ebf5"),
-        (OLD, "22681ab97d52c298", "010000005cf7c579", "20010db80220000159ded0f4876982b8", "26556bd0934c72f8"),
+        ((SECRET,), NOW_S, "198.51.100.100", "2464c4abcf10c957", "2464c4abcf10c957010000005cf79f111f8130c3eee29480"),
+        (
+            (SECRET,), NOW_S + 2400, "198.51.100.100",
+            "2464c4abcf10c957010000005cf79f111f8130c3eee29480", "2464c4abcf10c957010000005cf7a871d4a564a1442aca77",
+        ),
+        (  # its reserved bytes are not zero, and it is older than an hour
+            (SECRET,), 0x5CF7A9AC, "203.0.113.203",
+            "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5", "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e",
+        ),
+        (
+            (NEW, OLD), 0x5CF7C609, "2001:db8:220:1:59de:d0f4:8769:82b8",
+            "22681ab97d52c298010000005cf7c57926556bd0934c72f8", "22681ab97d52c298010000005cf7c609a6bb79d16625507a",
+        ),
     ],
-)
-def test_the_hash_is_that_of_rfc_9018_appendix_a(
-    secret: bytes, client: str, stamp: str, address: str, hashed: str
+    ids=["A.1", "A.2", "A.3", "A.4"],
+)  # fmt: skip
+def test_the_cookies_are_those_of_rfc_9018_appendix_a(
+    secrets: tuple[bytes, ...], now_s: int, sender: str, asked: str, answered: str
 ) -> None:
-    assert cookies.siphash(secret, bytes.fromhex(client + stamp + address)).hex() == hashed
+    one = Asker(*secrets)
+    one.jar.tick(now_s)
+    assert one.told(bytes.fromhex(asked), sender=sender).hex() == answered
 
 
-def test_a_client_s_cookie_gets_ours_behind_it() -> None:
-    assert Asker().told(CLIENT, sender="198.51.100.100").hex() == "2464c4abcf10c957010000005cf79f111f8130c3eee29480"
+@pytest.mark.parametrize(
+    ("secret", "sender", "cookie"),
+    [
+        (SECRET, "198.51.100.100", "2464c4abcf10c957010000005cf79f111f8130c3eee29480"),
+        (SECRET, "203.0.113.203", "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5"),
+        (OLD, "2001:db8:220:1:59de:d0f4:8769:82b8", "22681ab97d52c298010000005cf7c57926556bd0934c72f8"),
+    ],
+    ids=["A.2", "A.3", "A.4"],
+)
+def test_the_cookies_that_are_asked_with_in_rfc_9018_appendix_a_were_good(
+    secret: bytes, sender: str, cookie: str
+) -> None:
+    one, sent = Asker(secret, require=True), bytes.fromhex(cookie)
+    one.jar.tick(int.from_bytes(sent[12:16]))
+    assert world.values(one.ask(sent, sender=sender)) == ['"hello"']
+    assert world.rcode(one.ask(sent[:-1] + b"\0", sender=sender)) == "BADCOOKIE"
 
 
 def test_a_good_cookie_comes_back_as_it_is_for_half_an_hour_and_is_renewed_then() -> None:
