@@ -7,13 +7,13 @@ names never stall the loop. The brain must keep its configuration meanwhile.
 from __future__ import annotations
 
 import collections
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Generator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from gtm import brain as brains
 from gtm import model, seen
-from gtm.health import safety, suppose
+from gtm.health import alike, safety, suppose
 
 MOST_NAMES = 100  # so many names are listed in a preview; all of them are counted
 
@@ -36,9 +36,11 @@ class Wish:
 
 def breaches(brain: brains.Brain, wish: Wish, now: float) -> Steps[list[safety.Breach]]:
     """Return the floors of the configuration that the wish would break."""
-    judge, touched = suppose.under(wish.orders, wish.lifted, brain.snapshot, brain.health.told(), now)
+    told = brain.health.told()
+    judge, touched = suppose.under(wish.orders, wish.lifted, brain.snapshot, told, now)
+    yield
     found: list[safety.Breach] = []
-    rosters = _Rosters(brain, judge, now)
+    rosters = _Rosters(brain, judge, now, told.restless())
     for group in _groups(brain, rosters, touched):
         if group is not None:
             found.extend(safety.breaches((group,)))
@@ -69,24 +71,28 @@ def _groups(brain: brains.Brain, rosters: _Rosters, touched: Collection[str]) ->
 class _Rosters:
     """Who is in service of pools, before and after; asked once for each pool and what is laid on top of its checks."""
 
-    def __init__(self, brain: brains.Brain, judge: suppose.Judge, now: float) -> None:
-        self._brain = brain
+    def __init__(self, brain: brains.Brain, judge: suppose.Judge, now: float, apart: Collection[str]) -> None:
+        self._brain, self._apart = brain, apart
         self._judges: tuple[suppose.Judge, suppose.Judge] = (
             lambda pool, name, family, policy: brain.health.verdict(pool, name, family, policy, now),
             judge,
         )
-        self._found: dict[tuple[str, str, model.CheckExpr | None], tuple[safety.Service, safety.Service]] = {}
+        self._found: dict[Hashable, tuple[safety.Service, safety.Service]] = {}
 
     def of(self, pools: Sequence[model.Pool], policy: model.Policy | None) -> tuple[safety.Service, safety.Service]:
         """Return who is in service of any of `pools` for the names of `policy`, before and after."""
-        before, after = safety.Service(), safety.Service()
-        for pool in pools:
-            key = (pool.name, policy.name if policy else "", policy.check if policy else None)
-            if key not in self._found:
-                self._found[key] = (self._read(pool, policy, 0), self._read(pool, policy, 1))
-            here = self._found[key]
-            before, after = before.joined(here[0]), after.joined(here[1])
-        return before, after
+        whose = None if policy is None else alike.key_of(policy, self._apart)
+        whole = (whose, *(pool.name for pool in pools))
+        if whole not in self._found:
+            before, after = safety.Service(), safety.Service()
+            for pool in pools:
+                key = (whose, pool.name)
+                if key not in self._found:
+                    self._found[key] = (self._read(pool, policy, 0), self._read(pool, policy, 1))
+                here = self._found[key]
+                before, after = before.joined(here[0]), after.joined(here[1])
+            self._found[whole] = before, after
+        return self._found[whole]
 
     def at(self, site: str) -> tuple[safety.Service, safety.Service]:
         """Return who of a site is in service of any pool, before and after."""
@@ -164,20 +170,26 @@ class _Sum:
 
 def moves(brain: brains.Brain, wish: Wish, now: float, counts: Counts) -> Steps[dict[str, Any]]:
     """Return what the wish would move: names, pools, and the share of answers (by `counts`, or by name without any)."""
-    judge, touched = suppose.under(wish.orders, wish.lifted, brain.snapshot, brain.health.told(), now)
+    told = brain.health.told()
+    judge, touched = suppose.under(wish.orders, wish.lifted, brain.snapshot, told, now)
+    yield
     gathered = _Sum(counts)
     shares = _Shares()
+    apart = told.restless()
+    of_alike: dict[Hashable, _Moved | None] = {}
     for index in sorted(brain.policies_of(touched)):
-        if brain.owners[index]:
-            moved = _policy(brain, index, judge, now, shares)
+        if owners := brain.owners[index]:
+            key = alike.key_of(brain.snapshot.policies[index], apart)
+            if key not in of_alike:
+                of_alike[key] = _policy(brain, index, judge, now, shares)
+            moved = of_alike[key]
             if moved is not None:
-                gathered.found.append(moved)
+                gathered.found.append(replace(moved, owners=owners))
         yield
     pools: list[dict[str, Any]] = []
     for pool in brain.snapshot.pools.values():
         if any(member.endpoint in touched for member in pool.members):
-            pools.extend(_pool(brain, pool, judge, now))
-            yield
+            pools += yield from _pool(brain, pool, judge, now)
     names = sum(map(len, brain.owners))
     return {
         "names": _listed(gathered),
@@ -265,10 +277,11 @@ def _listed(gathered: _Sum) -> list[dict[str, Any]]:
     return rows
 
 
-def _pool(brain: brains.Brain, pool: model.Pool, judge: suppose.Judge, now: float) -> Iterator[dict[str, Any]]:
-    """Yield what would become of a pool, when anything would."""
+def _pool(brain: brains.Brain, pool: model.Pool, judge: suppose.Judge, now: float) -> Steps[list[dict[str, Any]]]:
+    """Return what would become of a pool; nothing when it stays as it is."""
     old = brain.pool_alone(pool.name, now)
+    yield
     new = brain.pool_alone(pool.name, now, lambda of, name, family: judge(of, name, family, None))
     was, will = ({"usable": one.usable, "up": sum(member.eligible for member in one.members)} for one in (old, new))
-    if old != new:
-        yield {"pool": pool.name, "members": len(pool.members), "before": was, "after": will}
+    yield
+    return [{"pool": pool.name, "members": len(pool.members), "before": was, "after": will}] if old != new else []

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from gtm import model, seen
 from gtm.health import (
     alarms,
+    alike,
     flap,
     guard,
     hysteresis,
@@ -51,7 +52,7 @@ class Health:
         self._orders = orders.Orders()
         self._looks: alarms.Alarms[str] = alarms.Alarms()
         self._guard = guard.Guard()
-        self._whole = whole.Whole(_NOTHING_YET, self._standings, self._seen)
+        self._whole = whole.Whole(_NOTHING_YET, self._standings, self._seen, self._watches)
         self._warm_up = warm_up.WarmUp()
         self._pending: list[news.Transition] = []
         self._pending_s = 0.0
@@ -90,7 +91,7 @@ class Health:
         self._looks = alarms.Alarms()
         for name in snapshot.endpoints:
             self._look_again(name, now)
-        told, self._whole = self._whole, whole.Whole(snapshot, self._standings, self._seen)
+        told, self._whole = self._whole, whole.Whole(snapshot, self._standings, self._seen, self._watches)
         self._whole.begin(told, now)
         checked = (key.endpoint for key, check in snapshot.checks.items() if not check.profile.observe)
         self._guard.watch(checked, self._alive)
@@ -210,7 +211,8 @@ class Health:
 
     def told(self) -> suppose.Told:
         """Return what is needed to suppose other orders than those in force."""
-        return suppose.Told(self._standings, self._orders.laid, self._held_until_s, self._seen)
+        apart = lambda: alike.restless(self._watches, self._guard.held, self._standings)  # noqa: E731
+        return suppose.Told(self._standings, self._orders.laid, self._held_until_s, self._seen, apart)
 
     def endpoint_state(self, endpoint: str, family: model.Family) -> news.EndpointState:
         """Return what an endpoint is as a whole, over all pools and names, and why."""

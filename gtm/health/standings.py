@@ -74,6 +74,10 @@ class Standings:
         judged = [one for one in mine if one.ballot.parts]
         yield from judged or mine
 
+    def returned(self) -> Iterator[Standing]:
+        """Yield the standings that have come back from down."""
+        return (one for one in self._by_ballot.values() if one.returned_s)
+
     def find(self, pool: model.Pool, endpoint: str, family: model.Family, policy: model.Policy | None) -> Standing:
         """Return an endpoint's standing in a pool for the names of a policy, all three of this configuration."""
         if policy is not None and pool.name == policy.source_down:

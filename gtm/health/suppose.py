@@ -15,12 +15,15 @@ Judge = Callable[[model.Pool, str, model.Family, model.Policy | None], seen.Verd
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the engine holds: where everybody stands, what is ordered, and how long a standing and what a check is."""
+    """What the engine holds: where everybody stands, what is ordered, how long a standing and what a check is, and
+    which names fare by themselves (see `alike`).
+    """
 
     places: standings.Standings
     laid: Laid
     held_until_s: Callable[[standings.Standing], float]
     seen_of: Callable[[model.CheckKey], watches.Seen]
+    restless: Callable[[], Collection[str]]
 
 
 def under(

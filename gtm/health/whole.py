@@ -16,9 +16,10 @@ class Whole:
         snapshot: model.Snapshot,
         stand: standings.Standings,
         seen_of: Callable[[model.CheckKey], watches.Seen],
+        of: watches.Watches,
     ) -> None:
         self._families = {endpoint.name: endpoint.families() for endpoint in snapshot.endpoints.values()}
-        self._standings, self._seen_of = stand, seen_of
+        self._standings, self._seen_of, self._watches = stand, seen_of, of
         self._said: dict[tuple[str, model.Family], tuple[model.Status, float]] = {}
 
     def begin(self, before: Whole, now: float) -> None:
@@ -43,7 +44,7 @@ class Whole:
         if odd is not None and state != "down":
             names = tuple(dict.fromkeys(one.key.name or one.key.profile for one in votes if one.status == "down"))
             why = f"{state}, but not for {', '.join(names)}: {why}"
-        stale = any(self._seen_of(key).state.stale for one in mine for key in one.votes)
+        stale = any(self._watches[key].state.stale for one in mine for key in one.votes)
         return news.EndpointState(state, since_s, why, stale, order, names)
 
     def changed(self, endpoint: str, now: float, first_bad_s: float) -> list[news.Transition]:
