@@ -18,8 +18,11 @@ help:
 demo: .venv/run
 	@$(BIN)/gtm demo $(ARGS)
 
+# Whoever is done takes over what waits for the other. And what was compiled is kept: the tests start some hundred
+# processes, and each would compile all of GTM again where the environment says that nothing is to be written.
+test slow: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev
-	@$(BIN)/pytest -n 2 $(ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 check: .venv/dev
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,16 +47,34 @@ DOORS = {
 }
 FILE_WALL, FUNCTION_WALL = 400, 60
 
-FILES = sorted(GTM.rglob("*.py"))
 
 
 def room(path: Path) -> str:
     return path.relative_to(GTM).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield every imported module, `from gtm import x` as `gtm.x`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+FILES = sorted(GTM.rglob("*.py"))
+ROOMS = sorted({room(path) for path in FILES})
+of_each_room = pytest.mark.parametrize("name", ROOMS)
+
+
+def files(name: str) -> list[Path]:
+    return [path for path in FILES if room(path) == name]
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Return every imported module, `from gtm import x` as `gtm.x`."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -82,31 +101,32 @@ def allowed_rooms(name: str) -> set[str]:
     return {"cli"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GTM)))
-def test_a_file_imports_only_from_its_own_floor_and_below(path: Path) -> None:
-    name = room(path)
-    for module in imports(path):
-        if module.startswith("gtm."):
-            other = module.split(".")[1]
-            assert other in allowed_rooms(name) | {"__version__"}, f"{name} must not import {module}"
+@of_each_room
+def test_a_file_imports_only_from_its_own_floor_and_below(name: str) -> None:
+    for path in files(name):
+        for module in imports(path):
+            if module.startswith("gtm."):
+                other = module.split(".")[1]
+                assert other in allowed_rooms(name) | {"__version__"}, f"{path} must not import {module}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GTM)))
-def test_thinking_rooms_have_no_clock_no_chance_and_no_io(path: Path) -> None:
-    name = room(path)
-    tops = {module.split(".")[0] for module in imports(path)}
-    if name in GROUND | THINKING | MINDS:
-        assert not tops & IMPURE
-    if name in GROUND:
-        assert tops <= GROUND_STDLIB | {"gtm"}
+@of_each_room
+def test_thinking_rooms_have_no_clock_no_chance_and_no_io(name: str) -> None:
+    for path in files(name):
+        tops = {module.split(".")[0] for module in imports(path)}
+        if name in GROUND | THINKING | MINDS:
+            assert not tops & IMPURE, path
+        if name in GROUND:
+            assert tops <= GROUND_STDLIB | {"gtm"}, path
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GTM)))
-def test_each_third_party_package_has_few_doors(path: Path) -> None:
-    here = str(path.relative_to(GTM))
-    for module in imports(path):
-        doors = DOORS.get(module.split(".")[0])
-        assert doors is None or any(here == door or here.startswith(door) for door in doors), f"{here}: {module}"
+@of_each_room
+def test_each_third_party_package_has_few_doors(name: str) -> None:
+    for path in files(name):
+        here = str(path.relative_to(GTM))
+        for module in imports(path):
+            doors = DOORS.get(module.split(".")[0])
+            assert doors is None or any(here == door or here.startswith(door) for door in doors), f"{here}: {module}"
 
 
 def code_lines(tree: ast.AST, first: int, last: int) -> int:
@@ -124,18 +144,19 @@ def code_lines(tree: ast.AST, first: int, last: int) -> int:
     return lines
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GTM)))
-def test_files_and_functions_stay_inside_the_walls(path: Path) -> None:
-    text = path.read_text()
-    tree = ast.parse(text)
-    assert code_lines(tree, 1, len(text.splitlines())) <= FILE_WALL
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert code_lines(node, node.lineno, node.end_lineno or 0) <= FUNCTION_WALL, f"{path}:{node.name}"
+@of_each_room
+def test_files_and_functions_stay_inside_the_walls(name: str) -> None:
+    for path in files(name):
+        tree = parsed(path)
+        assert code_lines(tree, 1, len(path.read_text().splitlines())) <= FILE_WALL, path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert code_lines(node, node.lineno, node.end_lineno or 0) <= FUNCTION_WALL, f"{path}:{node.name}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(GTM)))
-def test_a_file_opens_with_a_sentence(path: Path) -> None:
-    doc = ast.get_docstring(ast.parse(path.read_text()))
-    assert doc
-    assert doc.splitlines()[0].rstrip().endswith((".", ":", ",")) or len(doc.splitlines()) > 1
+@of_each_room
+def test_a_file_opens_with_a_sentence(name: str) -> None:
+    for path in files(name):
+        doc = ast.get_docstring(parsed(path))
+        assert doc, path
+        assert doc.splitlines()[0].rstrip().endswith((".", ":", ",")) or len(doc.splitlines()) > 1, path

@@ -23,8 +23,9 @@ class Installed:
         self.path = folder / "installed"
         self.path.mkdir()
         # Not the working tree itself: what is edited or merged there meanwhile would be the version that is tried.
+        # What is compiled comes along, or each version would be compiled by each of its processes.
         self._whole = folder / "whole"
-        shutil.copytree(GTM, self._whole, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(GTM, self._whole)
         (self.path / "gtm").symlink_to(self._whole)
 
     def put(self, file: str, text: str, instead_of: str) -> None:
@@ -32,7 +33,7 @@ class Installed:
         copy = self.path / "next"
         whole = (self._whole / file).read_text()
         assert instead_of in whole
-        shutil.copytree(self._whole, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(self._whole, copy)
         (copy / file).unlink()
         (copy / file).write_text(whole.replace(instead_of, text))
         (self.path / "gtm").unlink()
@@ -89,18 +90,32 @@ async def test_G12_a_node_is_replaced_without_a_lost_question_and_forgets_nothin
         assert await node.answers(PLAY) == {TWO}
 
 
+# Each is a whole generation of processes more; the judge's case is the one that every change is held to.
 @pytest.mark.parametrize(
     ("fault", "within_s", "why"),
     [
-        (("app/node.py", "    async def start(self)", "    raise SystemExit(9)\n\n    async def start(self)"), 20,
-         "the new control ended with status 9"),
-        (("app/__main__.py", "    loaded = app.load", "    signal.pause()\n    loaded = app.load"), 1.5,
-         "it was not ready within 1.5 s"),
-        (("serve/worker.py", "    privileges.give_up()\n", "    signal.pause()\n"), 3, "it was not ready within 3 s"),
-        (("serve/worker.py", "    privileges.give_up()\n", "    sys.exit(5)\n"), 20, "the new worker"),
-        (("wire/compile.py", "ipaddress.ip_address(answer.value).packed", "bytes([9, 9, 9, 9])"), 4,
+        pytest.param(
+            ("app/node.py", "    async def start(self)", "    raise SystemExit(9)\n\n    async def start(self)"), 20,
+            "the new control ended with status 9", marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("app/__main__.py", "    loaded = app.load", "    signal.pause()\n    loaded = app.load"), 1.5,
+            "it was not ready within 1.5 s", marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("serve/worker.py", "    privileges.give_up()\n", "    signal.pause()\n"), 3,
+            "it was not ready within 3 s", marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("serve/worker.py", "    privileges.give_up()\n", "    sys.exit(5)\n"), 20,
+            "the new worker", marks=pytest.mark.slow,
+        ),
+        (("wire/compile.py", "ipaddress.ip_address(answer.value).packed", "bytes([9, 9, 9, 9])"), 20,
          "was answered with NOERROR A 9.9.9.9"),
-        (("serve/generation.py", "        return one\n", "        raise RuntimeError\n"), 20, "does not understand"),
+        pytest.param(
+            ("serve/generation.py", "        return one\n", "        raise RuntimeError\n"), 20,
+            "does not understand", marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 async def test_a_version_that_crashes_hangs_or_answers_wrongly_never_gets_the_sockets(
@@ -118,6 +133,7 @@ async def test_a_version_that_crashes_hangs_or_answers_wrongly_never_gets_the_so
         assert await workers(node) == before
 
 
+@pytest.mark.slow
 async def test_a_configuration_that_is_not_the_one_in_force_is_not_slipped_in(tmp_path: Path) -> None:
     async with world(tmp_path) as (node, *_):
         good = node.path.read_text()
