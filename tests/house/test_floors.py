@@ -48,7 +48,6 @@ DOORS = {
 FILE_WALL, FUNCTION_WALL = 400, 60
 
 
-
 def room(path: Path) -> str:
     return path.relative_to(GTM).parts[0].removesuffix(".py")
 

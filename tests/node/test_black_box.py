@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import dns.exception
 import dns.message
 import dns.rcode
 import dns.rdataclass
+import pytest
+import pytest_asyncio
 
 from tests import test_files
 from tests.node import running
@@ -61,6 +64,7 @@ zones:
       last: {{try: [eu], when_all_down: nodata}}
 """
 ZONE = "live.example.com"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONTRACT_METRICS = {
     "gtm_dns_queries_total": {"transport", "qtype"},
     "gtm_dns_responses_total": {"rcode"},
@@ -97,6 +101,22 @@ def configuration(folder: Path) -> str:
     return CONFIG.format(folder=folder)
 
 
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def running_node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[running.Node]:
+    folder = tmp_path_factory.mktemp("black-box")
+    async with running.node(configuration(folder), folder) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def node(running_node: running.Node) -> AsyncIterator[running.Node]:
+    """Return the node that the tests share; after each it is as one without orders, and nothing is held back."""
+    yield running_node
+    for order in (await running_node.get("/api/v1/orders"))["orders"]:
+        async with running_node.http.delete(f"{running_node.web}/api/v1/orders/{order['id']}") as reply:
+            assert reply.status == 200
+
+
 async def tell(node: running.Node, *endpoints: str, ok: bool = True, valid_for_s: float = 600) -> None:
     """Push a result for each endpoint."""
     for endpoint in endpoints:
@@ -125,103 +145,95 @@ def values(answer: dns.message.Message) -> set[str]:
     return {rdata.to_text() for rrset in answer.answer for rdata in rrset}
 
 
-async def test_explain_says_what_dns_answers_whoever_asks_for_whatever(tmp_path: Path) -> None:
+async def test_explain_says_what_dns_answers_whoever_asks_for_whatever(node: running.Node) -> None:
     subnets = (
         "192.0.2.0/24", "198.51.100.7/32", "203.0.113.0/24", "10.9.1.0/24", "10.8.1.0/24", "127.0.0.1/32",
         "2001:db8:e::/48", "fd00::/48", "0.0.0.0/0",
     )  # fmt: skip
-    async with running.node(configuration(tmp_path), tmp_path) as node:
-        await tell(node, "e1", "e2", "u1")
-        for name, rtype, subnet in itertools.product(
-            ("geo", "sticky", "nearest", "last"), ("A", "AAAA", "TXT"), subnets
-        ):
-            answer = await node.ask(f"{name}.{ZONE}", rtype, subnet=subnet)
-            (scope,) = (one.scopelen for one in answer.options if isinstance(one, dns.edns.ECSOption))
-            why = await node.get(f"/api/v1/explain?name={name}.{ZONE}&type={rtype}&client={subnet}")
-            seen = (dns.rcode.to_text(answer.rcode()), scope, bool(values(answer)))
-            assert seen == (why["rcode"], why["ecs_scope"], bool(why["answers"])), (name, rtype, subnet)
-            assert values(answer) <= set(why["answers"])
+    await tell(node, "e1", "e2", "u1")
+    for name, rtype, subnet in itertools.product(("geo", "sticky", "nearest", "last"), ("A", "AAAA", "TXT"), subnets):
+        answer = await node.ask(f"{name}.{ZONE}", rtype, subnet=subnet)
+        (scope,) = (one.scopelen for one in answer.options if isinstance(one, dns.edns.ECSOption))
+        why = await node.get(f"/api/v1/explain?name={name}.{ZONE}&type={rtype}&client={subnet}")
+        seen = (dns.rcode.to_text(answer.rcode()), scope, bool(values(answer)))
+        assert seen == (why["rcode"], why["ecs_scope"], bool(why["answers"])), (name, rtype, subnet)
+        assert values(answer) <= set(why["answers"])
 
 
-async def test_dig_is_told_who_answers_and_why(tmp_path: Path) -> None:
-    async with running.node(configuration(tmp_path), tmp_path) as node:
-        await tell(node, "e1", "e2", ok=False)
-        await tell(node, "u1")
-        query = dns.message.make_query(f"geo.{ZONE}", "A", options=[dns.edns.NSIDOption(b"")])
-        query.use_edns(options=[dns.edns.NSIDOption(b""), dns.edns.ECSOption("192.0.2.0", 24)])
+async def test_dig_is_told_who_answers_and_why(node: running.Node) -> None:
+    await tell(node, "e1", "e2", ok=False)
+    await tell(node, "u1")
+    query = dns.message.make_query(f"geo.{ZONE}", "A", options=[dns.edns.NSIDOption(b"")])
+    query.use_edns(options=[dns.edns.NSIDOption(b""), dns.edns.ECSOption("192.0.2.0", 24)])
 
-        async def ask() -> dns.message.Message:
-            return await dns.asyncquery.udp(query, node.dns[0], port=node.dns[1], timeout=5)
+    async def ask() -> dns.message.Message:
+        return await dns.asyncquery.udp(query, node.dns[0], port=node.dns[1], timeout=5)
 
-        answer = await node.until(ask, lambda seen: values(seen) == {"198.51.100.11"})
-        said = {type(one): one for one in answer.options}
-        assert said[dns.edns.NSIDOption].nsid == b"black-box"
-        assert re.fullmatch(r"rule 1; pool us; eu failed: 0 of 2 up; ttl \d+", str(said[dns.edns.EDEOption].text)), said
-        chaos = dns.message.make_query("id.server", "TXT", dns.rdataclass.CH)
-        named = await dns.asyncquery.udp(chaos, node.dns[0], port=node.dns[1], timeout=5)
-        assert values(named) == {'"black-box"'}
-        chaos = dns.message.make_query("digest.server", "TXT", dns.rdataclass.CH)
-        named = await dns.asyncquery.udp(chaos, node.dns[0], port=node.dns[1], timeout=5)
-        assert values(named) == {f'"{(await node.get("/api/v1/status"))["digest"]}"'}
-
-
-async def test_a_node_tells_its_doctor_what_it_serves_and_how_its_machine_is(tmp_path: Path) -> None:
-    async with running.node(configuration(tmp_path), tmp_path) as node:
-        told = await node.get(f"/api/v1/doctor?zone={ZONE}")
-        assert [one["name"] for one in told["zones"]] == [f"{ZONE}."]
-        assert told["digest"] == (await node.get("/api/v1/status"))["digest"]
-        found = {one["about"]: one["level"] for one in told["findings"]}
-        assert found["ports"] == "warning", "a trial's port is not 53"
-        assert found["file limits"] == "ok"
-        assert (await node.get("/api/v1/doctor?zone=elsewhere.example"))["error"]["code"] == "no-match"
+    answer = await node.until(ask, lambda seen: values(seen) == {"198.51.100.11"})
+    said = {type(one): one for one in answer.options}
+    assert said[dns.edns.NSIDOption].nsid == b"black-box"
+    assert re.fullmatch(r"rule 1; pool us; eu failed: 0 of 2 up; ttl \d+", str(said[dns.edns.EDEOption].text)), said
+    chaos = dns.message.make_query("id.server", "TXT", dns.rdataclass.CH)
+    named = await dns.asyncquery.udp(chaos, node.dns[0], port=node.dns[1], timeout=5)
+    assert values(named) == {'"black-box"'}
+    chaos = dns.message.make_query("digest.server", "TXT", dns.rdataclass.CH)
+    named = await dns.asyncquery.udp(chaos, node.dns[0], port=node.dns[1], timeout=5)
+    assert values(named) == {f'"{(await node.get("/api/v1/status"))["digest"]}"'}
 
 
-async def test_A7_what_was_pushed_runs_out_and_on_stale_decides(tmp_path: Path) -> None:
-    async with running.node(configuration(tmp_path), tmp_path) as node:
-        await tell(node, "u1", "e2")
-        await tell(node, "e1", valid_for_s=0.3)
-        assert (await state(node, "e1"))["state"] == "up"
-        await node.until(
-            lambda: state(node, "e1"), lambda row: (row["stale"], row["state"], row["serving"]) == (True, "down", False)
-        )
-        await tell(node, "e1")
-        await node.until(lambda: state(node, "e1"), lambda row: (row["state"], row["stale"]) == ("up", False))
-        status, said = await node.post("/api/v1/checks/told/nobody", {"ok": True})
-        assert (status, said["error"]["code"]) == (404, "no-such-check")
+async def test_a_node_tells_its_doctor_what_it_serves_and_how_its_machine_is(node: running.Node) -> None:
+    told = await node.get(f"/api/v1/doctor?zone={ZONE}")
+    assert [one["name"] for one in told["zones"]] == [f"{ZONE}."]
+    assert told["digest"] == (await node.get("/api/v1/status"))["digest"]
+    found = {one["about"]: one["level"] for one in told["findings"]}
+    assert found["ports"] == "warning", "a trial's port is not 53"
+    assert found["file limits"] == "ok"
+    assert (await node.get("/api/v1/doctor?zone=elsewhere.example"))["error"]["code"] == "no-match"
 
 
-async def test_B11_a_manual_failback_waits_for_the_release(tmp_path: Path) -> None:
-    async with running.node(configuration(tmp_path), tmp_path) as node:
-        manual = f"manual.{ZONE}"
-        await tell(node, "e1", "u1")
-        await tell(node, "e2", ok=False)
-        await node.until(lambda: node.answers(manual, times=2), lambda seen: seen == {"198.51.100.11"})
-        await tell(node, "e2")
-        await node.until(lambda: state(node, "e2"), lambda row: row["state"] == "up")
-        why = await node.get(f"/api/v1/explain?name={manual}")
-        assert (why["rung"], why["tried"][0]["reason"]) == ("fallback", "0 of 1 up, 1 held")
-        assert (await gtm(node, "release", "e2"))[0] == 0
-        assert await node.answers(manual, times=4) == {"192.0.2.12"}
+async def test_A7_what_was_pushed_runs_out_and_on_stale_decides(node: running.Node) -> None:
+    await tell(node, "u1", "e2")
+    await tell(node, "e1", valid_for_s=0.3)
+    assert (await state(node, "e1"))["state"] == "up"
+    await node.until(
+        lambda: state(node, "e1"), lambda row: (row["stale"], row["state"], row["serving"]) == (True, "down", False)
+    )
+    await tell(node, "e1")
+    await node.until(lambda: state(node, "e1"), lambda row: (row["state"], row["stale"]) == ("up", False))
+    status, said = await node.post("/api/v1/checks/told/nobody", {"ok": True})
+    assert (status, said["error"]["code"]) == (404, "no-such-check")
 
 
-async def test_commands_do_what_they_say_and_their_exit_status_is_honest(tmp_path: Path) -> None:
-    async with running.node(configuration(tmp_path), tmp_path) as node:
-        await tell(node, "e1", "e2", "u1")
-        code, said, _ = await gtm(node, "drain", "site:fra", "--for", "10m", "--why", "works", "--json")
-        assert (code, said["order"]["endpoints"], said["order"]["unconfirmed"]) == (0, ["e1", "e2"], [])
-        first_safe_at = said["order"]["safe_at"]
-        assert await node.answers(f"last.{ZONE}", times=4) == set()  # B5: drained members stay out of everything
-        code, said, _ = await gtm(node, "drain", "e1", "--json")
-        assert (code, said["order"]["safe_at"]) == (0, first_safe_at)  # D3: its last answer left before this order
-        (code, _, complaint), (missing, *_), (assumed, why, _) = await asyncio.gather(
-            gtm(node, "drain", "nobody"),
-            gtm(node, "drain"),
-            gtm(node, "explain", f"geo.{ZONE}", "--client", "8.8.8.8", "--assume", "u*=down", "--json"),
-        )
-        assert (code, missing, assumed) == (1, 2, 0)
-        assert "matches no endpoint" in complaint
-        assert why["answers"] == ["live.cdn.example.net."]
-        assert (await gtm(node, "release", "site:fra"))[0] == 0
+async def test_B11_a_manual_failback_waits_for_the_release(node: running.Node) -> None:
+    manual = f"manual.{ZONE}"
+    await tell(node, "e1", "u1")
+    await tell(node, "e2", ok=False)
+    await node.until(lambda: node.answers(manual, times=2), lambda seen: seen == {"198.51.100.11"})
+    await tell(node, "e2")
+    await node.until(lambda: state(node, "e2"), lambda row: row["state"] == "up")
+    why = await node.get(f"/api/v1/explain?name={manual}")
+    assert (why["rung"], why["tried"][0]["reason"]) == ("fallback", "0 of 1 up, 1 held")
+    assert (await gtm(node, "release", "e2"))[0] == 0
+    assert await node.answers(manual, times=4) == {"192.0.2.12"}
+
+
+async def test_commands_do_what_they_say_and_their_exit_status_is_honest(node: running.Node) -> None:
+    await tell(node, "e1", "e2", "u1")
+    code, said, _ = await gtm(node, "drain", "site:fra", "--for", "10m", "--why", "works", "--json")
+    assert (code, said["order"]["endpoints"], said["order"]["unconfirmed"]) == (0, ["e1", "e2"], [])
+    first_safe_at = said["order"]["safe_at"]
+    assert await node.answers(f"last.{ZONE}", times=4) == set()  # B5: drained members stay out of everything
+    code, said, _ = await gtm(node, "drain", "e1", "--json")
+    assert (code, said["order"]["safe_at"]) == (0, first_safe_at)  # D3: its last answer left before this order
+    (code, _, complaint), (missing, *_), (assumed, why, _) = await asyncio.gather(
+        gtm(node, "drain", "nobody"),
+        gtm(node, "drain"),
+        gtm(node, "explain", f"geo.{ZONE}", "--client", "8.8.8.8", "--assume", "u*=down", "--json"),
+    )
+    assert (code, missing, assumed) == (1, 2, 0)
+    assert "matches no endpoint" in complaint
+    assert why["answers"] == ["live.cdn.example.net."]
+    assert (await gtm(node, "release", "site:fra"))[0] == 0
 
 
 async def test_a_node_without_an_answer_to_a_command_is_told_from_wrong_usage(tmp_path: Path) -> None:
@@ -232,28 +244,27 @@ async def test_a_node_without_an_answer_to_a_command_is_told_from_wrong_usage(tm
     assert "no node answers" in complaint
 
 
-async def test_every_metric_of_the_contract_is_there_under_its_labels(tmp_path: Path) -> None:
-    async with running.node(configuration(tmp_path), tmp_path) as node:
-        await tell(node, "e1", "e2", "u1")
-        await node.ask(f"geo.{ZONE}", subnet="192.0.2.0/24")
-        async with asyncio.timeout(5):
-            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                asyncio.DatagramProtocol, remote_addr=node.dns
-            )
-            transport.sendto(b"short")
-            transport.close()
+async def test_every_metric_of_the_contract_is_there_under_its_labels(node: running.Node) -> None:
+    await tell(node, "e1", "e2", "u1")
+    await node.ask(f"geo.{ZONE}", subnet="192.0.2.0/24")
+    async with asyncio.timeout(5):
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            asyncio.DatagramProtocol, remote_addr=node.dns
+        )
+        transport.sendto(b"short")
+        transport.close()
 
-        async def missing() -> dict[str, set[str]]:
-            found: dict[str, set[str]] = {}
-            for line in (await node.get("/metrics")).splitlines():
-                name, _, rest = line.partition(" ")[0].partition("{")
-                found.setdefault(name, set(re.findall(r'(\w+)="', rest)))
-            return {
-                name: labels for name, labels in CONTRACT_METRICS.items() if not labels <= found.get(name, {"absent"})
-                or name not in found
-            }  # fmt: skip
+    async def missing() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for line in (await node.get("/metrics")).splitlines():
+            name, _, rest = line.partition(" ")[0].partition("{")
+            found.setdefault(name, set(re.findall(r'(\w+)="', rest)))
+        return {
+            name: labels for name, labels in CONTRACT_METRICS.items() if not labels <= found.get(name, {"absent"})
+            or name not in found
+        }  # fmt: skip
 
-        await node.until(missing, lambda rest: not rest)
+    await node.until(missing, lambda rest: not rest)
 
 
 async def test_G3_a_reload_says_what_it_cannot_take_before_a_restart_and_waits_for_a_yes(tmp_path: Path) -> None:

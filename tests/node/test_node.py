@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import dns.rcode
+import pytest
+import pytest_asyncio
 
 from tests.node import running
 
@@ -34,10 +36,12 @@ zones:
       play: {{try: [edges], ttl: 1s..5s}}
 """
 PLAY, ONE, TWO = "play.live.example.com", "127.0.0.11", "127.0.0.12"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+World = tuple[running.Node, running.Edge, running.Edge]
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[tuple[running.Node, running.Edge, running.Edge]]:
+async def world(folder: Path) -> AsyncIterator[World]:
     one, two = running.Edge(ONE), running.Edge(TWO)
     await one.start()
     await two.start(one.port)
@@ -47,6 +51,13 @@ async def world(folder: Path) -> AsyncIterator[tuple[running.Node, running.Edge,
     finally:
         await one.stop()
         await two.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """Return a world for tests that leave it as they found it."""
+    async with world(tmp_path_factory.mktemp("shared")) as one:
+        yield one
 
 
 async def test_a_dead_edge_leaves_the_answers_and_comes_back(tmp_path: Path) -> None:
@@ -68,13 +79,13 @@ async def test_a_dead_edge_leaves_the_answers_and_comes_back(tmp_path: Path) -> 
         assert ("one", "down", "up") in said
 
 
-async def test_static_names_negatives_and_tcp_are_answered(tmp_path: Path) -> None:
-    async with world(tmp_path) as (node, *_):
-        soa = await node.ask("live.example.com", "SOA", tcp=True)
-        assert soa.answer
-        assert (await node.ask("nothing.live.example.com")).rcode() == dns.rcode.NXDOMAIN
-        assert (await node.ask("example.org")).rcode() == dns.rcode.REFUSED
-        assert await node.answers("www.live.example.com", times=1) == {"www.example.com."}
+async def test_static_names_negatives_and_tcp_are_answered(shared: World) -> None:
+    node, *_ = shared
+    soa = await node.ask("live.example.com", "SOA", tcp=True)
+    assert soa.answer
+    assert (await node.ask("nothing.live.example.com")).rcode() == dns.rcode.NXDOMAIN
+    assert (await node.ask("example.org")).rcode() == dns.rcode.REFUSED
+    assert await node.answers("www.live.example.com", times=1) == {"www.example.com."}
 
 
 async def test_a_reload_is_taken_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -91,25 +102,25 @@ async def test_a_reload_is_taken_whole_or_not_at_all(tmp_path: Path) -> None:
         assert (await node.get("/api/v1/status"))["config"]["accepted"]
 
 
-async def test_orders_drain_and_release_an_endpoint(tmp_path: Path) -> None:
-    async with world(tmp_path) as (node, *_):
-        status, body = await node.post("/api/v1/orders", {"target": "one", "order": "drain", "why": "disk"})
-        assert status in {200, 201}, body
-        assert await node.answers(PLAY) == {TWO}
-        status, body = await node.post("/api/v1/orders", {"target": "nobody", "order": "drain"})
-        assert status in {404, 409}
-        order = (await node.get("/api/v1/orders"))["orders"][0]
-        async with node.http.delete(f"{node.web}/api/v1/orders/{order['id']}") as reply:
-            assert reply.status == 200
-        assert await node.answers(PLAY) == {ONE, TWO}
+async def test_orders_drain_and_release_an_endpoint(shared: World) -> None:
+    node, *_ = shared
+    status, body = await node.post("/api/v1/orders", {"target": "one", "order": "drain", "why": "disk"})
+    assert status in {200, 201}, body
+    assert await node.answers(PLAY) == {TWO}
+    status, body = await node.post("/api/v1/orders", {"target": "nobody", "order": "drain"})
+    assert status in {404, 409}
+    order = (await node.get("/api/v1/orders"))["orders"][0]
+    async with node.http.delete(f"{node.web}/api/v1/orders/{order['id']}") as reply:
+        assert reply.status == 200
+    assert await node.answers(PLAY) == {ONE, TWO}
 
 
-async def test_explain_agrees_with_the_answer(tmp_path: Path) -> None:
-    async with world(tmp_path) as (node, *_):
-        why = await node.get(f"/api/v1/explain?name={PLAY}&type=A&client=192.0.2.1&assume=one%3Ddown")
-        assert why["answers"] == [TWO]
-        assert why["rung"] == "first"
-        assert [member["endpoint"] for member in why["tried"][0]["members"]] == ["one", "two"]
+async def test_explain_agrees_with_the_answer(shared: World) -> None:
+    node, *_ = shared
+    why = await node.get(f"/api/v1/explain?name={PLAY}&type=A&client=192.0.2.1&assume=one%3Ddown")
+    assert why["answers"] == [TWO]
+    assert why["rung"] == "first"
+    assert [member["endpoint"] for member in why["tried"][0]["members"]] == ["one", "two"]
 
 
 async def test_answers_go_on_without_the_control_process_and_nothing_is_forgotten(tmp_path: Path) -> None:
