@@ -40,6 +40,7 @@ _V6 = (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129)
 _TOKEN_BYTES = 8  # by which a raw socket, which hears all pings of the machine, knows its own
 _MAX_COUNT, _MAX_PAYLOAD_BYTES = 50, 1400  # no flood, no fragments
 _WAIT_SHARE = 0.9  # of the time left, so that losing all packets is said as loss
+_MOST_WAITING = 1000  # packets read in one go: a raw socket hears everybody's pings
 
 
 async def look(trial: prober.Trial) -> str:
@@ -54,7 +55,7 @@ async def look(trial: prober.Trial) -> str:
         async with asyncio.timeout(trial.left_s() * _WAIT_SHARE):
             await ping.run(interval_s)
     except TimeoutError:
-        pass  # what did not come by now is lost, which is what this probe measures
+        ping.take_waiting()  # what did not come by now is lost, which is what this probe measures
     finally:
         ping.close()
     trial.measures["loss"] = 1 - len(ping.trips_s) / count
@@ -78,6 +79,7 @@ class _Ping:
         self._payload = self._token + bytes(size - _TOKEN_BYTES)
         self._sent_s: dict[int, float] = {}
         self.trips_s: dict[int, float] = {}
+        self._whole: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._raw = False
         self._socket = self._open()
 
@@ -95,13 +97,28 @@ class _Ping:
 
     async def run(self, interval_s: float) -> None:
         """Send all requests and wait until all are answered."""
-        hearing = asyncio.create_task(self._hear())
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._socket, self._readable)
         try:
             await self._send(interval_s)
-            await hearing
+            await self._whole
         finally:
-            hearing.cancel()
-            await asyncio.wait({hearing})  # only then may the socket be closed
+            loop.remove_reader(self._socket)
+
+    def take_waiting(self) -> None:
+        """Count what has come and was not read: when a process stood still, that is not lost."""
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(_MOST_WAITING):
+                self._take(*self._socket.recvfrom(2048))
+
+    def _readable(self) -> None:
+        try:
+            self.take_waiting()
+        except OSError as error:
+            if not self._whole.done():
+                self._whole.set_exception(error)
+        if len(self.trips_s) == self._count and not self._whole.done():
+            self._whole.set_result(None)
 
     async def _send(self, interval_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -117,18 +134,15 @@ class _Ping:
         blank = _HEAD.pack(self._request, 0, 0, identifier, number) + self._payload
         return _HEAD.pack(self._request, 0, checksum(blank), identifier, number) + self._payload
 
-    async def _hear(self) -> None:
-        loop = asyncio.get_running_loop()
-        while len(self.trips_s) < self._count:
-            data, source = await loop.sock_recvfrom(self._socket, 2048)
-            now_s = self._trial.monotonic()
-            if self._raw and self._family == socket.AF_INET:
-                data = data[(data[0] & 0x0F) * 4 :]  # a raw IPv4 socket hands over the IP header (RFC 791 section 3.1)
-            if len(data) < _HEAD.size or source[0] != self._address:
-                continue
-            kind, _, _, _, number = _HEAD.unpack_from(data)
-            if kind == self._reply and data[_HEAD.size :].startswith(self._token) and number in self._sent_s:
-                self.trips_s.setdefault(number, now_s - self._sent_s[number])
+    def _take(self, data: bytes, source: tuple[str, int]) -> None:
+        now_s = self._trial.monotonic()
+        if self._raw and self._family == socket.AF_INET:
+            data = data[(data[0] & 0x0F) * 4 :]  # a raw IPv4 socket hands over the IP header (RFC 791 section 3.1)
+        if len(data) < _HEAD.size or source[0] != self._address:
+            return
+        kind, _, _, _, number = _HEAD.unpack_from(data)
+        if kind == self._reply and data[_HEAD.size :].startswith(self._token) and number in self._sent_s:
+            self.trips_s.setdefault(number, now_s - self._sent_s[number])
 
 
 def checksum(data: bytes) -> int:
