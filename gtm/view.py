@@ -28,7 +28,8 @@ def status_line(brain: brains.Brain) -> str:
     state, wanted = brain.health.endpoint_state, brain.snapshot
     up = [any(state(name, one).state == "up" for one in each.families()) for name, each in wanted.endpoints.items()]
     zones = f"{len(wanted.zones)} zone{'' if len(wanted.zones) == 1 else 's'}"
-    return f"serving {zones}, {sum(up)} of {len(up)} endpoints up"
+    some = f"{len(up)} endpoint{'' if len(up) == 1 else 's'}"
+    return f"serving {zones}, " + (f"{some} up" if all(up) else f"{sum(up)} of {some} up")
 
 
 def names_view(brain: brains.Brain) -> list[dict[str, Any]]:

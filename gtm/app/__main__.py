@@ -135,7 +135,7 @@ async def _reload(front: web_node.WebNode, one: node.Node | caretaker.Caretaker)
         log.info("plan: and %d lines more; `gtm check` shows a plan whole", len(done.plan) - PLAN_LINES)
     if not done.accepted:
         log.error("reload refused%s", f"\n{done.text}" if done.text else ": its plan needs `gtm reload --yes`")
-    one.link.ready()
+    one.link.ready(accepted=done.accepted)
 
 
 async def _serve_web(

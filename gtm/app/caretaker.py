@@ -75,7 +75,7 @@ class Caretaker:
         self.happened("config", self.path, "", "refused", self._trouble())
         self.happened("node", "last table", "", "in force", f"{_WHY_NOT}: {self.last.path}, {age} old")
         self._tell_status()
-        self.link.ready()
+        self.link.ready(accepted=False)
 
     def close(self) -> None:
         """Let go; the workers answer on."""

@@ -239,6 +239,7 @@ class Desk:
         after = loaded.snapshot.digest
         self.node.happened("config", self.path, before[:12], after[:12], f"reloaded by {by}")
         await self.node.settled(ordering.CONFIRM_S)
+        self.node.say_status()
         return desk.Reloaded(True, lines, problems=found, digest=after)
 
     async def replace(self, yes: bool, within_s: float, by: str) -> desk.Replaced:
@@ -261,6 +262,7 @@ class Desk:
 
     def _refused(self, why: str, by: str) -> None:
         self.node.config_accepted, self.node.config_trouble = False, why
+        self.node.say_status()
         self.node.happened("config", self.path, "", "refused", f"{why} (reload by {by})")
 
     def dns(self, packet: bytes, family: int, address: int) -> tuple[bytes, int] | None:

@@ -341,7 +341,12 @@ class Node:
 
     def _status_due(self) -> None:
         self._status = None
-        self.link.status(view.status_line(self.brain))
+        self.say_status()
+
+    def say_status(self) -> None:
+        """Give systemd its line now, for whoever looks when a start or a reload is over."""
+        refused = "" if self.config_accepted else "; the configuration on disk is refused"
+        self.link.status(view.status_line(self.brain) + refused)
 
     def _tell(self, event: events.Event) -> None:
         for tell in tuple(self.listeners):
@@ -370,6 +375,7 @@ class Node:
         if self.answering():
             if not self._told_ready:  # once: said during a reload, it would mean that the reload is over
                 self._told_ready = True
+                self.say_status()
                 self.link.ready()
             self.on_swapped()
         self._moved.set()

@@ -216,9 +216,12 @@ class Links:
         """Say whether every worker answers from `revision` or a later one."""
         return self._page is not None and min(self._page.revisions()) >= revision
 
-    def ready(self) -> None:
-        """Say that what was published last is what should be served; the supervisor tells systemd when it is."""
-        self._supervisor.channel.send_json("ready", {"revision": self._revision})
+    def ready(self, *, accepted: bool = True) -> None:
+        """Say that what was published last is what should be served; the supervisor tells systemd when it is.
+
+        Not `accepted`: the configuration on disk was refused, and this is served in spite of it.
+        """
+        self._supervisor.channel.send_json("ready", {"revision": self._revision, "accepted": accepted})
 
     def tell(self, kind: str, body: Mapping[str, Any]) -> None:
         """Tell the supervisor something of a replacement: `replace` or `verdict`."""

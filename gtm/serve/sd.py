@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
 _MOST_FDS = 253  # in one message (SCM_MAX_FD)
+ACCEPTED, REFUSED = "accepted", "refused"  # what became of a reload
 
 
 class Notify:
@@ -20,20 +21,15 @@ class Notify:
         # "@" stands for the NUL byte that begins an abstract address.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        self._waits = waiting_at(folder) if folder else ""
         usec = int(environment.get("WATCHDOG_USEC", "0")) if mine else 0
         self.watchdog_s = usec / 2e6  # half of the time allowed, as sd_watchdog_enabled(3) advises; 0 is off
 
     def say(self, *lines: str, fds: Sequence[int] = ()) -> None:
         """Send lines such as `READY=1`. A systemd that does not listen is not our trouble."""
-        if not self._address:
-            return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.setblocking(False)
-            try:
-                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-                sock.sendmsg(["\n".join(lines).encode()], rights, 0, self._address)
-            except OSError as error:
-                os.write(2, f"gtm: systemd was not told {lines[0]}: {error}\n".encode())
+        if self._address:
+            _send(self._address, "\n".join(lines), fds)
 
     def store(self, name: str, sockets: Sequence[socket.socket]) -> None:
         """Leave these, and no others of this name, in systemd's keeping: it hands them over at the next start.
@@ -48,6 +44,26 @@ class Notify:
     def reloading(self) -> None:
         """Say that a reload has begun; `READY=1` ends it."""
         self.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def reloaded(self, accepted: bool) -> None:
+        """Tell the unit's ExecReload, if it waits (see `reloading`), what became of a reload."""
+        if self._waits and os.path.exists(self._waits):
+            _send(self._waits, ACCEPTED if accepted else REFUSED)
+
+
+def waiting_at(folder: str) -> str:
+    """Return the path of the socket where somebody waits for the end of a reload, in the unit's RuntimeDirectory."""
+    return os.path.join(folder, "reload")
+
+
+def _send(address: str, text: str, fds: Sequence[int] = ()) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.setblocking(False)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        try:
+            sock.sendmsg([text.encode()], rights, 0, address)
+        except OSError as error:
+            os.write(2, f"gtm: systemd was not told {text.splitlines()[0]}: {error}\n".encode())
 
 
 def passed_sockets(environment: Mapping[str, str]) -> list[tuple[str, socket.socket]]:

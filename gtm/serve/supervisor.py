@@ -60,7 +60,7 @@ class Supervisor:
         self._succession: succession.Succession | None = None
         self._retired: list[tuple[children.Child, float]] = []  # who answers its last connections, and until when
         self._passed: list[tuple[str, socket.socket]] = []
-        self._told_ready = False
+        self._told_ready, self._accepted = False, True
         self._stopping_s: float | None = None
         self._looked_s = self._watchdog_s = 0.0
         if state is None:
@@ -223,6 +223,7 @@ class Supervisor:
             self._open(generation, message.json())
         elif message.kind == "ready":
             generation.ready_at = int(message.json()["revision"])
+            self._accepted = bool(message.json().get("accepted", True))
             self._told_ready = self._told_ready and not serves
         elif message.kind == "status" and serves:
             self._notify.say("STATUS=" + str(message.json()["text"]).replace("\n", " "))
@@ -337,6 +338,7 @@ class Supervisor:
         if not self._told_ready and self._now.is_ready():
             self._told_ready = True
             self._notify.say("READY=1")
+            self._notify.reloaded(self._accepted)
         due = self._notify.watchdog_s and now_s - self._watchdog_s >= self._notify.watchdog_s
         if due and all(now_s - page.beaten_ns(number) / 1e9 < _HUNG_S for number in range(page.workers)):
             self._watchdog_s = now_s

@@ -112,7 +112,7 @@ def unit(name: str) -> dict[str, list[str]]:
         ("SystemCallFilter", "@system-service"),
         ("StateDirectory", "gtm"),
         ("Restart", "always"),
-        ("ExecReload", "/bin/kill -HUP $MAINPID"),
+        ("ExecReload", "/opt/gtm/bin/python3 -P -m gtm.serve.reloading $MAINPID"),
     ],
 )
 def test_the_service_keeps_its_hardening(key: str, value: str) -> None:

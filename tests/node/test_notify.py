@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from gtm.serve import reloading
 from tests.node import running
 from tests.node.test_node import CONFIG, ONE, TWO
 
@@ -51,7 +56,7 @@ async def test_systemd_is_told_how_a_node_is_and_that_each_reload_ends_whether_i
     text = CONFIG.format(folder=tmp_path, port=one.port)
     async with running.node(text, tmp_path, environment={"NOTIFY_SOCKET": listening.address}) as node:
         assert await listening.hears("READY=1") == "READY=1"
-        await listening.hears_status("serving 1 zone, 2 of 2 endpoints up")
+        await listening.hears_status("serving 1 zone, 2 endpoints up")
         for written in (text, text.replace("steer:", "stear:"), text):
             node.path.write_text(written)
             before_usec = time.monotonic_ns() // 1000
@@ -66,3 +71,46 @@ async def test_systemd_is_told_how_a_node_is_and_that_each_reload_ends_whether_i
     assert await listening.hears("STOPPING=1") == "STOPPING=1"
     await one.stop()
     listening.close()
+
+
+async def reload_by_systemd(node: running.Node, folder: Path) -> tuple[int, str]:
+    """Do what the unit's ExecReload does; return its status and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gtm.serve.reloading", str(node.process.pid), stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(running.ROOT), "RUNTIME_DIRECTORY": str(folder)},
+    )  # fmt: skip
+    _, said = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+async def test_the_units_reload_ends_when_the_nodes_does_and_fails_when_it_was_refused_or_never_ended(
+    tmp_path: Path,
+) -> None:
+    one = running.Edge(ONE)
+    await one.start()
+    text = CONFIG.format(folder=tmp_path, port=one.port)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    async with running.node(text, tmp_path, environment={"RUNTIME_DIRECTORY": str(folder)}) as node:
+        node.path.write_text(text.replace("steer:", "stear:"))
+        status, said = await reload_by_systemd(node, folder)
+        assert (status, "was refused" in said) == (1, True)
+        assert (await node.get("/api/v1/status"))["config"]["accepted"] is False
+        node.path.write_text(text)
+        assert await reload_by_systemd(node, folder) == (0, "")
+        (processes,) = [(await node.get("/api/v1/status"))["processes"]]
+        (control,) = [one["pid"] for one in processes if one["role"] == "control"]
+        os.kill(control, signal.SIGSTOP)
+        waits = asyncio.create_task(reload_by_systemd(node, folder))
+        await node.until(lambda: asyncio.to_thread(os.path.exists, folder / "reload"), bool)
+        node.process.kill()
+        status, said = await waits
+        assert (status, "ended before its reload did" in said) == (1, True)
+    assert list(folder.iterdir()) == []
+    await one.stop()
+
+
+def test_the_units_reload_says_what_to_use_by_hand(capfd: pytest.CaptureFixture[str]) -> None:
+    assert reloading.main(["1"], "") == reloading.main([], "/run/gtm") == reloading.main(["x"], "/run/gtm") == 2
+    assert "use `gtm reload`" in capfd.readouterr().err

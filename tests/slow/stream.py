@@ -165,6 +165,7 @@ def main(address: str, port: str, rate: str, report: str, *names: str) -> None:
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: ended.append(number))
     asker, pause_s = Asker(address, int(port), names), 1 / float(rate)
+    print("asking", flush=True)
     began_s, number = time.monotonic(), 0
     while not ended:
         due_s = began_s + number * pause_s
