@@ -89,10 +89,11 @@ OptionValue = Value | tuple[str, ...] | Mapping[str, str] | Tls | None
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One line of `expect` or `warn`: MEASURE OP VALUE.
+    """One line of `expect` or `warn`: MEASURE OP VALUE, or MEASURE OP VALUE unless overloaded.
 
-    VALUE is `value` (a literal, durations in seconds), or (low, high) inclusive in `value_range`, or `values`, or
-    `factor * other` with `other` a measure. `text` is the line as written.
+    The latter holds whatever is measured when the endpoint says that it has too much to do. VALUE is `value` (a
+    literal, durations in seconds), or (low, high) inclusive in `value_range`, or `values`, or `factor * other` with
+    `other` a measure. `text` is the line as written.
     """
 
     text: str
@@ -104,6 +105,7 @@ class Condition:
     factor: float = 1.0
     other: str = ""
     unit: str = ""
+    unless_overloaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

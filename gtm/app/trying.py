@@ -211,4 +211,4 @@ async def watch(check: model.Check, looks: int = 0) -> AsyncIterator[Seen]:
 async def _once(prober: ports.Prober, check: model.Check, memory: dict[str, Any]) -> Seen:
     result = judge.warned(check.profile, await prober.run(check, memory))
     ok, reason = judge.judge(check.profile, result)
-    return Seen(result, ok, reason, tuple(judge.speak(check.profile, result.measures)))
+    return Seen(result, ok, reason, tuple(judge.speak(check.profile, result.measures, result.overloaded)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import re
@@ -13,6 +14,7 @@ from gtm.config import fields, marks
 Op = Literal["==", "!=", "<", "<=", ">", ">=", "in", "contains", "matches"]
 
 _LINE = re.compile(r"(\S+?)\s*(==|!=|<=|>=|<|>|\s(?:in|contains|matches)\s)\s*(\S.*)", re.DOTALL)
+_UNLESS = re.compile(r"(.*\S)\s+unless\s+overloaded", re.DOTALL)
 _RELATIVE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*\*\s*)?([A-Za-z][\w.*\-\[\]]*)")
 _RANGE = re.compile(r"(.+?)\.\.(.+)")
 _QUOTES = ('"', "'")
@@ -51,7 +53,14 @@ def measure(kind: model.Kind, name: str) -> model.Measure | None:
 
 
 def condition(kind: model.Kind, text: str) -> model.Condition:
-    """Read `MEASURE OP VALUE`. Raises `ExpectError`."""
+    """Read `MEASURE OP VALUE`, with or without `unless overloaded`. Raises `ExpectError`."""
+    found = _UNLESS.fullmatch(text.strip())
+    if found:
+        return dataclasses.replace(_plain(kind, found[1]), text=text, unless_overloaded=True)
+    return _plain(kind, text)
+
+
+def _plain(kind: model.Kind, text: str) -> model.Condition:
     found = _LINE.fullmatch(text.strip())
     if not found:
         raise ExpectError(f"{text!r} is not MEASURE OP VALUE", "for example `status == 200`")

@@ -35,6 +35,8 @@ def judge(profile: model.Profile, result: seen.ProbeResult) -> tuple[bool | None
     if not result.ok:
         return result.ok, result.reason or ("failed" if result.ok is False else "the probe could not run")
     for condition in profile.expect:
+        if excused(condition, result.overloaded):
+            continue
         for measure in filter(None, (condition.measure, condition.other)):
             if measure not in result.measures:
                 return False, f"{condition.text}: {measure} was not measured"
@@ -59,7 +61,9 @@ def warned(profile: model.Profile, result: seen.ProbeResult) -> seen.ProbeResult
         return result
     found = []
     for condition in profile.warn:
-        if all(one in result.measures for one in (condition.measure, condition.other) if one):
+        if not excused(condition, result.overloaded) and all(
+            one in result.measures for one in (condition.measure, condition.other) if one
+        ):
             try:
                 held = _holds(condition, result.measures)
             except re.error:
@@ -98,7 +102,12 @@ class Spoken:
     sentence: str
 
 
-def speak(profile: model.Profile, measures: Mapping[str, model.Value]) -> list[Spoken]:
+def excused(condition: model.Condition, overloaded: str) -> bool:
+    """Say whether a line holds whatever was measured, because the endpoint says that it has too much to do."""
+    return condition.unless_overloaded and bool(overloaded)
+
+
+def speak(profile: model.Profile, measures: Mapping[str, model.Value], overloaded: str = "") -> list[Spoken]:
     """Return every condition with whether it holds and the values filled in, for people; those that warn come last."""
     found: list[Spoken] = []
     for condition in (*profile.expect, *profile.warn):
@@ -106,7 +115,7 @@ def speak(profile: model.Profile, measures: Mapping[str, model.Value]) -> list[S
         if all(one in measures for one in (condition.measure, condition.other) if one):
             text = sentence(condition, measures)
             try:
-                holds = _holds(condition, measures)
+                holds = excused(condition, overloaded) or _holds(condition, measures)
             except re.error as wrong:
                 text = f"{condition.text}: not a pattern: {wrong}"
         found.append(Spoken(condition, warns, holds, text))
@@ -115,7 +124,8 @@ def speak(profile: model.Profile, measures: Mapping[str, model.Value]) -> list[S
 
 def sentence(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:
     """Return a condition as written, each measure followed by its value in parentheses."""
-    rest = condition.text.strip().removeprefix(condition.measure).strip().removeprefix(condition.op).strip()
+    text = condition.text.removesuffix("unless overloaded") if condition.unless_overloaded else condition.text
+    rest = text.strip().removeprefix(condition.measure).strip().removeprefix(condition.op).strip()
     other = f" ({shown(measures[condition.other], condition.unit)})" if condition.other else ""
     return f"{condition.measure} ({shown(measures[condition.measure], condition.unit)}) {condition.op} {rest}{other}"
 

@@ -65,7 +65,7 @@ KIND = model.Kind(
         *fetch.MEASURES,
     ),
     # A player's buffer is about three target durations: later than that, viewers have noticed by themselves.
-    expect=("status == 200", "playlist.age < playlist.patience"),
+    expect=("status == 200 unless overloaded", "playlist.age < playlist.patience"),
     warn=(
         "playlist.age < 0.6 * playlist.patience",  # 1.5 target durations: a segment is overdue (rfc8216bis 6.2.1)
         "playlist.rate > 0.95",

@@ -33,7 +33,7 @@ KIND = model.Kind(
         ),
         *fetch.MEASURES,
     ),
-    expect=("status in 200..299",),
+    expect=("status in 200..299 unless overloaded",),
     warn=("cmsd.mqcs >= 50",),
     port=80,
     tls_port=443,

@@ -114,7 +114,10 @@ def measure(trial: prober.Trial, live: Live) -> None:
 
 
 async def fetch_newest(trial: prober.Trial, visit: fetch.Visit, live: Live, last: segment.Last) -> None:
-    """Fetch the newest segment, of a low-latency stream the newest part, and its key. Raises `Failed`."""
+    """Fetch the newest segment, of a low-latency stream the newest part, and its key. Raises `Failed`.
+
+    One that is refused for overload is no failure: that the server is overloaded was noted, and the stream moves.
+    """
     if not trial.flag("segment"):
         return
     if live.why:  # that it stands still is worse than a missing segment, and should not cost the timeout
@@ -134,7 +137,10 @@ async def fetch_newest(trial: prober.Trial, visit: fetch.Visit, live: Live, last
         live.bandwidth,
         what,
     )
-    await segment.fetch_once(trial, visit, wanted, last, 2 * found.target_s)
+    try:
+        await segment.fetch_once(trial, visit, wanted, last, 2 * found.target_s)
+    except segment.Refused:
+        return
     if found.key and trial.flag("key"):
         await _key(trial, visit, live.sight.path, found.key)
 

@@ -50,14 +50,20 @@ async def see(
     *,
     what: str = "playlist",
 ) -> Sight[Read]:
-    """Fetch and read a playlist. Raises `Failed` with its status, or with the `ValueError` of `read`."""
+    """Fetch and read a playlist. Raises `Failed` with its status, or with the `ValueError` of `read`.
+
+    A server that has too much to do for it just now is no dead stream: what was there stands, and its age tells.
+    """
     headers = {**trial.headers(), **known.validators()}
     page = await visit.get(path, trial.number("max_bytes"), headers=headers, what=what)
     if page.status == 304 and known.found is not None:
         trial.measures["status"] = 200
         return Sight(path, known.found, page.headers, known, 200, page.first_byte_s)
     trial.measures["status"] = page.status
-    trial.overloaded = trial.overloaded or fetch.overload(page)
+    refused = fetch.overload(page)
+    trial.overloaded = trial.overloaded or refused
+    if refused and known.found is not None:
+        return Sight(path, known.found, page.headers, known, page.status, page.first_byte_s)
     known.found = None
     if page.status != 200:
         raise prober.Failed(f"the {what} answers {page.status}{_more(page)}")

@@ -31,7 +31,7 @@ KIND = model.Kind(
         model.Measure("uptime", "s", "how long nginx has been running"),
         *fetch.MEASURES,
     ),
-    expect=("status == 200",),
+    expect=("status == 200 unless overloaded",),
     port=80,
     tls_port=443,
 )

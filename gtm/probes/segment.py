@@ -24,6 +24,10 @@ _HTML = (b"<!doctype", b"<html")
 _BOXES = {b"ftyp", b"styp", b"moof", b"sidx", b"emsg", b"prft", b"mdat", b"free"}
 
 
+class Refused(prober.Failed):
+    """The server has too much to do to send a segment just now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to fetch. `what` names it in reasons; `size` 0 means all of it; `bandwidth` 0 means unknown."""
@@ -66,10 +70,11 @@ async def get(trial: prober.Trial, visit: fetch.Visit, wanted: Wanted) -> dict[s
     page = await visit.get(wanted.path, trial.number("segment_bytes"), headers=headers, what=wanted.what)
     measures: dict[str, model.Value] = {"segment.status": page.status, "segment.first_byte": page.first_byte_s}
     trial.measures.update(measures)
-    trial.overloaded = trial.overloaded or fetch.overload(page)
+    refused = fetch.overload(page)
+    trial.overloaded = trial.overloaded or refused
     where = f"({wanted.path.partition('?')[0].rpartition('/')[2][:100]})"  # without a query: it may hold a secret
     if page.status not in {200, 206}:
-        raise prober.Failed(f"the newest {wanted.what} answers {page.status} {where}")
+        raise (Refused if refused else prober.Failed)(f"the newest {wanted.what} answers {page.status} {where}")
     if not page.received:
         raise prober.Failed(f"the newest {wanted.what} is empty {where}")
     if page.body.lstrip()[:9].lower().startswith(_HTML):

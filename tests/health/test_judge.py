@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -81,6 +82,20 @@ def test_each_operator(text: str, more: dict[str, Any], value: model.Value, hold
 def test_values_are_shown_with_their_unit(text: str, more: dict[str, Any], value: model.Value, sentence: str) -> None:
     one = condition(text, **more)
     assert said(one, **{one.measure: value}) == (False, sentence)
+
+
+def test_a_line_unless_overloaded_holds_when_the_endpoint_says_that_it_has_too_much_to_do() -> None:
+    line = condition("status in 200..299 unless overloaded", value_range=(200.0, 299.0), unless_overloaded=True)
+    plain = condition("status in 200..299", value_range=(200.0, 299.0))
+    full = seen.ProbeResult(KEY, "ns1", 0.0, True, measures={"status": 503}, overloaded="status 503, retry after 30")
+    broken = dataclasses.replace(full, overloaded="")
+    for one, result, good in ((line, full, True), (line, broken, False), (plain, full, False)):
+        ok, reason = judge.judge(model.Profile("p", "http", expect=(one,)), result)
+        assert (ok, reason) == (good, "" if good else "status (503) in 200..299")
+        (spoken,) = judge.speak(model.Profile("p", "http", expect=(one,)), result.measures, result.overloaded)
+        assert spoken.holds is good
+    assert judge.warned(model.Profile("p", "http", warn=(line,)), full).warnings == ()
+    assert judge.warned(model.Profile("p", "http", warn=(plain,)), full).warnings == ("status (503) in 200..299",)
 
 
 def test_a_missing_measure_fails_and_says_which() -> None:

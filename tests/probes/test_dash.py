@@ -144,6 +144,27 @@ async def test_a_listed_segment_that_is_missing_fails(listed: Show) -> None:
     assert (await listed.probe()).reason == "the newest segment answers 404 (s50.m4s)"
 
 
+async def test_what_is_refused_for_overload_is_no_failure_while_the_presentation_is_young(listed: Show) -> None:
+    assert (await listed.probe()).ok is True
+    listed.pages["/ch/live.mpd"] = page(status="429 Too Many Requests")
+    listed.pass_(2)
+    result = await listed.probe()
+    assert (result.ok, result.overloaded) == (True, "status 429")
+    assert (result.measures["status"], result.measures["manifest.age"]) == (429, 2)
+    del listed.pages["/ch/live.mpd"]
+    listed.pass_(2)
+    listed.pages[f"/ch/s{listed.made}.m4s"] = page(status="503 Busy", Retry_After="5")
+    result = await listed.probe()
+    assert (result.ok, result.overloaded) == (True, "status 503, retry after 5")
+
+
+async def test_where_the_clock_counts_a_segment_that_is_refused_tells_nothing(counted: Show) -> None:
+    for number in (counted.made, counted.made - 1):
+        counted.pages[f"/ch/s{number}.m4s"] = page(status="503 Busy", Retry_After="5")
+    result = await counted.probe()
+    assert (result.ok, result.overloaded) == (False, "status 503, retry after 5")
+
+
 async def test_a_static_manifest_is_an_ended_presentation(show: Show) -> None:
     show.type = "static"
     result = await show.probe()

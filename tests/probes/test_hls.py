@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from gtm import seen
+from gtm import model, seen
+from gtm.config import expect
+from gtm.health import judge
 from gtm.probes import hls
 from tests.probes.probe_servers import HOST, Clock, Servers, make, page
 
@@ -388,6 +390,37 @@ async def test_a_server_that_has_too_much_to_do_says_so(stream: Stream) -> None:
     stream.pages["/ch/live.m3u8"] = page(status="503 Service Unavailable", Retry_After="5")
     result = await stream.probe()
     assert (result.ok, result.overloaded) == (False, "status 503, retry after 5")
+
+
+def judged(result: seen.ProbeResult) -> tuple[bool | None, str]:
+    """Return what the kind's own conditions say."""
+    lines = tuple(expect.condition(hls.KIND, line) for line in hls.KIND.expect)
+    return judge.judge(model.Profile("p", "hls", expect=lines), result)
+
+
+async def test_a_playlist_that_is_refused_for_overload_stands_until_it_is_too_old(stream: Stream) -> None:
+    assert judged(await stream.probe())[0] is True
+    stream.pages["/ch/live.m3u8"] = page(status="503 Service Unavailable", Retry_After="5")
+    for age_s in (2, 4):
+        stream.clock.pass_(2)
+        result = await stream.probe()
+        assert (judged(result), result.overloaded) == ((True, ""), "status 503, retry after 5")
+        assert (result.measures["status"], result.measures["playlist.age"]) == (503, age_s)
+    stream.clock.pass_(2)
+    assert judged(await stream.probe()) == (False, "playlist.age (6s) < playlist.patience (6s)")
+    stream.pages["/ch/live.m3u8"] = page(status="503 Service Unavailable")
+    assert judged(await stream.probe()) == (False, "the playlist answers 503"), "without Retry-After it is broken"
+
+
+async def test_a_segment_that_is_refused_for_overload_is_asked_for_again_at_the_next_look(stream: Stream) -> None:
+    stream.pages["/ch/s104.ts"] = page(status="503 Service Unavailable", Retry_After="5")
+    for _ in range(2):
+        result = await stream.probe()
+        assert (judged(result), result.overloaded) == ((True, ""), "status 503, retry after 5")
+        assert result.measures["segment.status"] == 503
+    assert stream.asked.count("/ch/s104.ts") == 2
+    stream.pages["/ch/s104.ts"] = page(status="503 Service Unavailable")
+    assert judged(await stream.probe()) == (False, "the newest segment answers 503 (s104.ts)")
 
 
 async def test_the_share_of_gaps_and_the_rate_of_discontinuities_are_measured(stream: Stream) -> None:

@@ -13,6 +13,9 @@ import pytest
 import trustme
 
 from gtm import model
+from gtm.config import expect
+from gtm.health import judge
+from gtm.probes import http
 from tests.probes.probe_servers import HOST, Servers, make, page, run, server_tls
 
 CHUNK = b"x" * 65536
@@ -357,3 +360,22 @@ async def test_a_server_that_has_too_much_to_do_says_so_and_is_judged_by_the_con
 ) -> None:
     result = await run(make("http", await servers.http(page("", status, **headers))))
     assert (result.ok, result.overloaded) == (True, says)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "good"),
+    [
+        ("200 OK", {}, True),
+        ("503 Busy", {"Retry_After": "30"}, True),
+        ("429 Too Many Requests", {}, True),
+        ("503 Broken", {}, False),
+        ("500 Broken", {"Retry_After": "30"}, False),
+    ],
+)
+async def test_overload_is_not_death_by_what_is_expected_when_nothing_is_said(
+    servers: Servers, status: str, headers: dict[str, str], good: bool
+) -> None:
+    lines = tuple(expect.condition(http.KIND, line) for line in http.KIND.expect)
+    result = await run(make("http", await servers.http(page("", status, **headers))))
+    ok, reason = judge.judge(model.Profile("p", "http", expect=lines), result)
+    assert (ok, reason) == (good, "" if good else f"status ({status[:3]}) in 200..299")
