@@ -43,6 +43,7 @@ def _pool(nouns: nodes.Nouns, pool: model.Pool, written: schema.Pool, path: mark
         nouns.report.warn("no-effect", (*path, "answers"), "`balance: all` gives every member: `answers` has no effect")
     if pool.balance != "sticky" and "sticky" in written.model_fields_set:
         nouns.report.warn("no-effect", (*path, "sticky"), f"`balance: {pool.balance}` is not sticky", "balance: sticky")
+    _affinity(nouns, pool, written, path)
     first: dict[str, str] = {}
     for member in members:
         for value in filter(None, (member.ipv4, member.ipv6, member.hostname)):
@@ -57,6 +58,21 @@ def _pool(nouns: nodes.Nouns, pool: model.Pool, written: schema.Pool, path: mark
                 nouns.report.warn(
                     "no-position", (*path, "members", member.name), message, "sites: {x: {at: EU-DE}}", "key"
                 )
+
+
+def _affinity(nouns: nodes.Nouns, pool: model.Pool, written: schema.Pool, path: marks.Path) -> None:
+    """Warn about an ingest whose publishers may be sent elsewhere though the node that they publish to is well."""
+    together = max(sum(one.tier == tier for one in pool.members) for tier in {one.tier for one in pool.members} | {0})
+    if not pool.when_idle or together < 2:
+        return
+    if pool.balance != "sticky":
+        message = (
+            f"a publisher that reconnects may get another member: `balance: {written.balance}` shares questions out"
+        )
+        nouns.report.warn("no-affinity", (*path, "balance"), message, "balance: sticky, or tiers with one member each")
+    elif pool.answers > 1:
+        message = f"a publisher that reconnects may take another of the {pool.answers} addresses that it gets"
+        nouns.report.warn("no-affinity", (*path, "answers"), message, "answers: 1")
 
 
 def _placed(site: model.Site | None) -> bool:

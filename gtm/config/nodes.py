@@ -283,11 +283,16 @@ def _pool(nouns: Nouns, name: str, written: schema.Pool) -> model.Pool:
         message = f"min_up is {count}, and the pool has only {len(written.members)} members: it could never be used"
         nouns.report.error("out-of-range", (*path, "min_up"), message)
     expr = nouns.of_check(written.check, (*path, "check"))
+    # Who publishes comes back to the node that knows the stream: an answer with one address, the same each time.
+    balance, answers = written.balance, written.answers
+    if written.failback[1]:
+        balance = balance if "balance" in written.model_fields_set else "sticky"
+        answers = answers if "answers" in written.model_fields_set else 1
     return model.Pool(
         name=name,
         members=tuple(model.Member(one, body.weight, body.tier) for one, body in written.members.items()),
-        balance=written.balance,
-        answers=written.answers,
+        balance=balance,
+        answers=answers,
         check=expr if expr and expr.of else None,
         min_up=count,
         min_up_share=share,

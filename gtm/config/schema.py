@@ -181,9 +181,11 @@ class Pool(fields.Section):
         Or(_NAMES),
     ] = fields.needed("endpoints with their weights: {fra-1: 3, lon-1: {weight: 1, tier: 2}}, or a list")
     balance: Literal["weighted", "round-robin", "sticky", "nearest", "all"] = fields.setting(
-        "weighted", "how answers are shared among the members"
+        "weighted", "how answers are shared among the members; sticky with `failback: when_idle`, unless it is written"
     )
-    answers: int = fields.setting(2, "records in one answer", ge=1, le=8)
+    answers: int = fields.setting(
+        2, "records in one answer; 1 with `failback: when_idle`, unless it is written", ge=1, le=8
+    )
     check: kinds.CheckExprOrNone | None = fields.setting(None, "the check profiles that judge its members")
     min_up: fields.MinUp = fields.setting(
         1, "members (2) or share of the weight (50%) that must be up for the pool to be used"

@@ -63,6 +63,34 @@ def test_what_is_doubtful_is_warned_about(code: str) -> None:
     assert loaded.snapshot is not None
 
 
+@pytest.mark.parametrize(
+    ("written", "warned"),
+    [
+        ("members: [a, b], failback: when_idle", False),
+        ("members: [a, b], failback: when_idle, balance: sticky, answers: 1", False),
+        ("members: [a, b], failback: when_idle, balance: weighted", True),
+        ("members: [a, b], failback: {when_idle: 1h}, balance: all", True),
+        ("members: [a, b], failback: when_idle, answers: 2", True),
+        ("members: {a: {tier: 1}, b: {tier: 2}}, failback: when_idle, balance: weighted", False),
+        ("members: [a], failback: when_idle, balance: weighted, answers: 2", False),
+        ("members: [a, b], failback: 10m", False),
+    ],
+)
+def test_an_ingest_whose_publishers_would_move_is_warned_about(written: str, warned: bool) -> None:
+    text = CLEAN.replace("zones:\n", f"  studio: {{{written}, check: answers}}\nzones:\n")
+    text = text.replace("play: [eu, us]", "play: [eu, us]\n      studio: studio")
+    assert codes(read(text)) == ({"no-affinity"} if warned else set())
+
+
+def test_an_ingest_is_sticky_and_gives_one_address_when_nothing_is_said() -> None:
+    for failback, balance, answers in (("when_idle", "sticky", 1), ("10m", "weighted", 2)):
+        text = CLEAN.replace(
+            "zones:\n", f"  studio: {{members: [a, b], failback: {failback}, check: answers}}\nzones:\n"
+        )
+        pool = snapshot(text.replace("play: [eu, us]", "play: [eu, us]\n      studio: studio")).pools["studio"]
+        assert (pool.balance, pool.answers) == (balance, answers)
+
+
 def test_B8_round_robin_with_weights_that_differ_is_warned_about() -> None:
     assert codes(read(CLEAN.replace("b: 1}", "b: 1}, balance: round-robin"))) == {"no-effect"}
     assert codes(read(CLEAN.replace("a: 3, b: 1}", "a: 1, b: 1}, balance: round-robin"))) == set()
