@@ -34,6 +34,7 @@ HEADER = model.Measure("header.*", "text", "a header of the answer, as in `heade
 HEAD_LINE_BYTES, HEAD_LINES = 8190, 128
 # zlib's window sizes: 47 finds gzip or zlib by itself; -15 is deflate without a head, which some servers send.
 _GZIP_OR_ZLIB, _BARE = 47, -15
+BUSY_S = 60  # a server that sheds load hopes to be better in seconds
 _NO_TIMEOUT = aiohttp.ClientTimeout()  # the probe's own deadline holds, over all phases together
 
 
@@ -206,10 +207,11 @@ def _decompressed(raw: bytes, encoding: str, limit_bytes: int) -> tuple[bytes, b
 def overload(page: Page) -> str:
     """Return in a few words that a server says it has too much to do, else nothing.
 
-    429 says it by itself (RFC 6585 section 4), 503 with Retry-After (RFC 9110 section 15.6.4); without, it is broken.
+    429 says it by itself (RFC 6585 section 4), 503 with a Retry-After of some seconds (RFC 9110 section 15.6.4).
+    Without one it is broken, and who says to come back in an hour, or at a date, is closed: maintenance pages do.
     """
     after = page.headers.get("Retry-After", "")[:40]
-    if page.status == 429 or (page.status == 503 and after):
+    if page.status == 429 or (page.status == 503 and after.isascii() and after.isdigit() and int(after) <= BUSY_S):
         return f"status {page.status}" + (f", retry after {after}" if after else "")
     return ""
 

@@ -369,6 +369,8 @@ async def test_a_server_that_has_too_much_to_do_says_so_and_is_judged_by_the_con
         ("503 Busy", {"Retry_After": "30"}, True),
         ("429 Too Many Requests", {}, True),
         ("503 Broken", {}, False),
+        ("503 Closed", {"Retry_After": "3600"}, False),
+        ("503 Closed", {"Retry_After": "Mon, 23 Nov 2026 20:00:00 GMT"}, False),
         ("500 Broken", {"Retry_After": "30"}, False),
     ],
 )
