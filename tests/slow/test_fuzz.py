@@ -1,4 +1,7 @@
-"""The packet path under a fuzzer that follows coverage, for a minute; what it found before is replayed first."""
+"""The packet path under a fuzzer that follows coverage, and a whole node under damaged packets, for a minute each.
+
+`python -m tests.fuzz.packets tests/fuzz/corpus -runs=10000000` and `python -m tests.fuzz.soak --minutes 5` are longer.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import packets
+from tests.fuzz import packets, soak
 from tests.slow.test_chaos import said as show
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -31,3 +34,12 @@ def test_E8_a_minute_of_fuzzing_finds_nothing(tmp_path: Path, capsys: pytest.Cap
         runs = int(re.findall(r"Done (\d+) runs", done.stderr)[-1])
         show(capsys, "fuzzed", f"{runs:,} inputs in {SECONDS} s, {len(list(corpus.iterdir()))} kept")
         assert runs > 10_000
+
+
+def test_E8_a_node_under_damage_at_full_speed_keeps_its_memory_and_its_processes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = soak.soak(SECONDS, seed=2)
+    show(capsys, "a node under damage", found.text())
+    assert found.broken() == []
+    assert found.taken > 1000 * SECONDS

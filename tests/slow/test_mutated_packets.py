@@ -8,16 +8,16 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import dns.message
 import pytest
 
 from gtm.wire import cookies, extras, respond
+from tests.fuzz import damage
 from tests.slow import chaos, hosts
 from tests.slow.test_chaos import said
-from tests.wire import test_any_bytes, test_subnet, world
+from tests.wire import test_any_bytes, world
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -25,51 +25,10 @@ IN_PROCESS, OVER_SOCKETS = 1_000_000, 100_000
 GROWTH_MIB = 8.0
 WARM_SHARE = 5  # memory is measured from the first fifth on: imports are done, and caches have most of what they hold
 SEED = 20261122  # printed with every failure by pytest; another one is another million
-FLAGS = (0, 0x0100, 0x0120, 0x0110, 0x0200, 0x8000, 0x0800, 0x2800, 0x010F, 0xFFFF)
 
 
 def resident_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) / 256
-
-
-def whole(chance: random.Random, names: list[str]) -> list[bytes]:
-    """Return questions of every sort, undamaged: names, types, classes, OPT records and options."""
-    options = [
-        b"",
-        test_subnet.ecs(1, 24, 0, b"\xcb\0\x71"),
-        test_subnet.ecs(2, 48, 0, b"\x20\x01\x0d\xb8\0\5"),
-        b"\0\3\0\0",
-        b"\0\x0a\0\x0812345678",
-        b"\0\x0a\0\x1812345678\1\0\0\0" + bytes(12),
-        b"\0\x0b\0\0\0\x0c\0\3abc",
-        b"\0\x0a\0\x0812345678" + test_subnet.ecs(1, 24, 0, b"\xcb\0\x71"),
-    ]
-    found = []
-    for _ in range(4000):
-        asked = test_any_bytes.question(
-            chance.choice(names), chance.choice((1, 28, 16, 6, 255, 41, 252, 65)), chance.choice((1, 1, 1, 3))
-        )
-        opt = chance.choice(
-            (b"", test_any_bytes.record(chance.choice((0, 512, 1232, 65535)), 0, 0, chance.choice(options)))
-        )
-        found.append(test_any_bytes.packet(chance.choice(FLAGS), asked, opt, b""))
-    return found
-
-
-def damaged(chance: random.Random, seeds: list[bytes], count: int) -> Iterator[bytes]:
-    """Yield packets with bytes changed, cut out, put in, cut off, or two of them grown together."""
-    below, pick = chance.random, chance.choice
-    for _ in range(count):
-        packet = bytearray(pick(seeds))
-        how = below()
-        if how < 0.1:
-            packet = packet[: int(below() * len(packet))] + pick(seeds)[int(below() * 40) :]
-        elif how < 0.2:
-            del packet[int(below() * len(packet)) :]
-        for _ in range(1 + int(below() * 3)):
-            at = int(below() * (len(packet) + 1))
-            packet[at : at + int(below() * 3)] = chance.randbytes(int(below() * 4))
-        yield bytes(packet)
 
 
 def test_E8_a_million_damaged_packets_leave_memory_flat_and_raise_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,9 +37,9 @@ def test_E8_a_million_damaged_packets_leave_memory_flat_and_raise_nothing(capsys
     jar = cookies.Jar((bytes(16),), 1_700_000_000)
     server.responder = respond.Responder(test_any_bytes.TABLE, seed=1, more=extras.Extras(jar))
     senders = [world.number(one) for one in ("198.51.100.9", "203.0.113.200", "127.0.0.1", "2001:db8::1")]
-    seeds = whole(chance, test_any_bytes.ASKED)
+    seeds = damage.whole(chance, test_any_bytes.ASKED)
     began_s, answered, checked, base_mib = time.monotonic(), 0, 0, 0.0
-    for number, packet in enumerate(damaged(chance, seeds, IN_PROCESS)):
+    for number, packet in enumerate(damage.damaged(chance, seeds, IN_PROCESS)):
         transport = "tcp" if number % 8 == 0 else "udp"
         reply = server.responder.answer(packet, *senders[number & 3], transport)
         silence = len(packet) < 12 or packet[2] & 0x80
@@ -113,8 +72,8 @@ def test_E8_damaged_packets_over_sockets_restart_no_worker_and_fill_no_log(
 ) -> None:
     chance = random.Random(SEED + 1)
     names = [chaos.PLAY, chaos.STATIC, "live.example.com.", "nope.live.example.com.", "example.org.", "."]
-    seeds = whole(chance, names)
-    packets = list(damaged(chance, seeds, OVER_SOCKETS))
+    seeds = damage.whole(chance, names)
+    packets = list(damage.damaged(chance, seeds, OVER_SOCKETS))
     with chaos.world("mutated", tmp_path) as node:
         node.serve()
         node.ready()

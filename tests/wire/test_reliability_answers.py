@@ -8,38 +8,38 @@ import pytest
 
 from tests.wire import world
 
-ZONE = world.zone(
-    "plain.example.",
-    "\n".join(
-        [
-            "@ 300 SOA ns1 ops 1 2 3 4 60",
-            "@ NS ns1",
-            "ns1 A 192.0.2.53",
-            "www A 192.0.2.1",
-            "www A 192.0.2.2",
-            "www TXT hello",
-            r"odd TYPE62347 \# 5 00ff2e8001",
-            r"big TXT " + " ".join(["x" * 200] * 8),
-            "a.ent A 192.0.2.3",
-            "x.c.ent2 A 192.0.2.4",
-            "*.wild A 192.0.2.5",
-            "sib.wild A 192.0.2.6",
-            "cname CNAME www",
-            "away CNAME www.elsewhere.example.net.",
-            "gone CNAME nothing",
-            "https HTTPS 1 . alpn=h2,h3 ipv4hint=192.0.2.1 port=8443",
-            "alias HTTPS 0 www",
-            "svc SVCB 2 WwW port=53 alpn=dot",
-            "sub NS ns.sub",
-            "sub NS ns.other",
-            "ns.sub A 192.0.2.54",
-            "ns.sub AAAA 2001:db8::54",
-            "ns.other A 192.0.2.55",
-            *(f"many NS ns{at}.many" for at in range(10)),
-            *(f"ns{at}.many AAAA 2001:db8::{at:x}" for at in range(10)),
-        ]
-    ),
+TEXT = "\n".join(
+    [
+        "@ 300 SOA ns1 ops 1 2 3 4 60",
+        "@ NS ns1",
+        "ns1 A 192.0.2.53",
+        "www A 192.0.2.1",
+        "www A 192.0.2.2",
+        "www TXT hello",
+        r"odd TYPE62347 \# 5 00ff2e8001",
+        r"big TXT " + " ".join(["x" * 200] * 8),
+        "a.ent A 192.0.2.3",
+        "x.c.ent2 A 192.0.2.4",
+        "*.wild A 192.0.2.5",
+        "sib.wild A 192.0.2.6",
+        "cname CNAME www",
+        "loop CNAME pool",
+        "pool CNAME loop",
+        "away CNAME www.elsewhere.example.net.",
+        "gone CNAME nothing",
+        "https HTTPS 1 . alpn=h2,h3 ipv4hint=192.0.2.1 port=8443",
+        "alias HTTPS 0 www",
+        "svc SVCB 2 WwW port=53 alpn=dot",
+        "sub NS ns.sub",
+        "sub NS ns.other",
+        "ns.sub A 192.0.2.54",
+        "ns.sub AAAA 2001:db8::54",
+        "ns.other A 192.0.2.55",
+        *(f"many NS ns{at}.many" for at in range(10)),
+        *(f"ns{at}.many AAAA 2001:db8::{at:x}" for at in range(10)),
+    ]
 )
+ZONE = world.zone("plain.example.", TEXT)
 SERVER = world.serve(ZONE)
 
 
