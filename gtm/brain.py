@@ -216,7 +216,7 @@ class Brain:
         return {index for one in endpoints for index in self._users.by_endpoint.get(one, ())}
 
     def pool_alone(self, name: str, now: float, verdict: Judge | None = None) -> seen.Tried:
-        """Return how a pool stands by itself, in the better of the families that it has members in."""
+        """Return how a pool stands by itself: in IPv4, which all clients have, else in IPv6 (as in B6)."""
         alone = model.Policy(rules=(model.Rule(None, (name,)),))
 
         def judge(pool: model.Pool, endpoint: str, family: model.Family) -> seen.Verdict:
@@ -224,8 +224,8 @@ class Brain:
             return verdicts.of_nobody(alike(pool, endpoint, family), self.health.endpoint_state(endpoint, family))
 
         by_family = [one.tried for one in self.decide(alone, audience.EVERYBODY, FAMILIES[:2], now, judge)]
-        tried = [of[0] for of in by_family if of and of[0].members]
-        return max(tried, key=lambda one: one.usable) if tried else seen.Tried(name, False, "no members")
+        tried = (of[0] for of in by_family if of and of[0].members)
+        return next(tried, seen.Tried(name, False, "no members"))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

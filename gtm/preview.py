@@ -282,6 +282,6 @@ def _pool(brain: brains.Brain, pool: model.Pool, judge: suppose.Judge, now: floa
     old = brain.pool_alone(pool.name, now)
     yield
     new = brain.pool_alone(pool.name, now, lambda of, name, family: judge(of, name, family, None))
-    was, will = ({"usable": one.usable, "up": sum(member.eligible for member in one.members)} for one in (old, new))
+    was, will = ({"usable": one.usable, "up": one.up} for one in (old, new))
     yield
     return [{"pool": pool.name, "members": len(pool.members), "before": was, "after": will}] if old != new else []

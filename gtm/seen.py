@@ -198,7 +198,9 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """One member as `explain` shows it. `weight` is the effective one."""
+    """One member as `explain` shows it. `weight` is the effective one, `share` its part of its pool's answers as the
+    pool stands: 0 for a standby and for a later tier.
+    """
 
     endpoint: str
     eligible: bool
@@ -207,16 +209,20 @@ class MemberView:
     reason: str = ""
     order: str = ""
     held: bool = False
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One pool that was tried, whether it was usable, and why or why not in a few words (`0 of 3 up`)."""
+    """One pool that was tried, whether it was usable, and why or why not in a few words (`0 of 3 up`); `up` are its
+    members that are known to be, for unknown is a state of its own (semantics A1).
+    """
 
     pool: str
     usable: bool
     reason: str
     members: tuple[MemberView, ...] = ()
+    up: int = 0
 
 
 @dataclass(frozen=True, slots=True)

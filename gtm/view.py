@@ -7,6 +7,7 @@ the page, the API and DNS cannot disagree.
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -47,27 +48,37 @@ def names_view(brain: brains.Brain) -> list[dict[str, Any]]:
     ]
 
 
+def zones_view(brain: brains.Brain) -> list[dict[str, Any]]:
+    """Return every zone: how many steered names it has, and on which rungs of the ladder they stand."""
+    found = []
+    for zone in brain.snapshot.zones:
+        counts: Counter[model.Rung] = Counter()
+        for index, owners in Counter(zone.steer.values()).items():  # a hundred thousand names may share a few
+            counts[brain.rungs[index]] += owners
+        found.append({"zone": zone.name, "names": len(zone.steer), "rungs": dict(counts)})
+    return found
+
+
 def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
     """Return every pool: usable or why not, how many of its members are up, and each of them."""
     rows = []
     for name, pool in brain.snapshot.pools.items():
         tried = brain.pools[name]
-        total = sum(member.weight for member in tried.members if member.eligible) or 1.0
         roster = [
             {
                 "endpoint": member.endpoint,
                 "state": member.state,
                 "eligible": member.eligible,
                 "weight": member.weight,
-                "share": round(member.weight / total, 4) if member.eligible else 0.0,
+                "share": member.share,
                 "reason": member.reason,
                 "order": member.order,
             }
             for member in tried.members
         ]
-        up = sum(1 for member in tried.members if member.eligible)
         rows.append(
-            {"pool": name, "usable": tried.usable, "up": up, "members": len(pool.members), "reason": tried.reason}
+            {"pool": name, "usable": tried.usable, "up": tried.up, "members": len(pool.members)}
+            | {"reason": tried.reason}
             | {"balance": pool.balance, "detects_within_s": _detection_s(brain.snapshot, pool), "roster": roster}
         )
     return rows
@@ -143,10 +154,9 @@ def sites_view(brain: brains.Brain) -> list[dict[str, Any]]:
 def steered(brain: brains.Brain, name: str) -> int | None:
     """Return the policy that answers for an absolute lower-case `name`, wildcards included, or None."""
     key = names.key(name)
-    holding = [zone for zone in brain.snapshot.zones if names.within(key, names.key(zone.name))]
-    if not holding:
+    zone = _zone(brain, name)
+    if zone is None:
         return None
-    zone = max(holding, key=lambda one: len(one.name))  # the zone nearest to the name: RFC 1034 section 4.3.2
     if name in zone.steer or key in brain.table.names:
         return zone.steer.get(name)
     above = names.parent(key)
@@ -155,6 +165,13 @@ def steered(brain: brains.Brain, name: str) -> int | None:
             return zone.steer.get("*." + names.text(above))
         above = names.parent(above)
     return None
+
+
+def _zone(brain: brains.Brain, name: str) -> model.Zone | None:
+    """Return the zone nearest to an absolute name (RFC 1034 section 4.3.2); None for a name outside of ours."""
+    key = names.key(name)
+    holding = (zone for zone in brain.snapshot.zones if names.within(key, names.key(zone.name)))
+    return max(holding, key=lambda one: len(one.name), default=None)
 
 
 def decision(brain: brains.Brain, index: int, qtype: str, client: Network | None) -> seen.Decision:
@@ -197,9 +214,20 @@ def explain_name(
     (decision,) = brain.decide(
         policy, brain.partition.by_policy[index].audiences[which], (family,), now, _assumed(brain, policy, assume, now)
     )
-    return explain.explanation(
+    said = explain.explanation(
         decision, name=absolute, qtype=qtype.upper(), client=client, place=place, ecs_scope=scope
-    ) | {"judged": brain.judged()}
+    )
+    empty = {} if decision.replies or decision.rcode else {"ttl": _negative_ttl_s(brain, absolute)}
+    return said | empty | {"judged": brain.judged()}
+
+
+def _negative_ttl_s(brain: brains.Brain, name: str) -> int:
+    """Return how long it is believed that a name has no such records: as its zone's SOA says (RFC 2308, D2)."""
+    zone = _zone(brain, name)
+    if zone is None:
+        return 0
+    soa = lookup.find(brain.current_table(), zone.name, "SOA")
+    return min(soa.ttl_s, int(soa.answers[0].rstrip(")").split()[-1]))
 
 
 def _service(  # noqa: PLR0917 - what `explain_name` was asked, and what of

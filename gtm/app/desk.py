@@ -62,6 +62,7 @@ class Desk:
                 "web": self.web_listen,
             },
             "processes": [{"role": role, "pid": pid} for role, pid in node.processes],
+            "zones": view.zones_view(mind),
             "names": self._names(),
             "pools": view.pools_view(mind),
             "endpoints": view.endpoints_view(mind, time.monotonic()),

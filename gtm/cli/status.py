@@ -1,4 +1,4 @@
-"""A running node in, its names, pools and endpoints as tables out: `gtm status`."""
+"""A running node in, its zones, names, pools and endpoints as tables out: `gtm status`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WATCH_S = 1.0
+RUNGS = ("first", "fallback", "degraded", "last_resort")  # from good to bad
 
 
 @click.command()
@@ -23,7 +24,7 @@ WATCH_S = 1.0
 @tables.as_json
 @client.options
 def command(watch: bool, as_json: bool, url: str) -> None:
-    """Names, pools and endpoints of a running node. With --watch, JSON is one status a line."""
+    """Zones, names, pools and endpoints of a running node. With --watch, JSON is one status a line."""
     node = client.reach(url)
     if watch and not as_json:
         _watch(node)
@@ -69,6 +70,7 @@ def picture(status: Mapping[str, Any], now: float) -> RenderableType:
         )
         parts: list[RenderableType] = [
             Text(tables.clean(head)),
+            tables.table("Zones", ("zone", "steered names", "stand on"), map(_zone, status.get("zones", ()))),
             tables.table("Names", ("name", "stands on", "served by"), map(_name, status["names"])),
             tables.table("Pools", ("pool", "usable", "up", "members and shares", "why"), map(_pool, status["pools"])),
             tables.table(
@@ -80,6 +82,12 @@ def picture(status: Mapping[str, Any], now: float) -> RenderableType:
     except (KeyError, TypeError) as wrong:
         raise errors.GtmError(f"this is not the status of a gtm node: {wrong}") from wrong
     return Group(*parts)
+
+
+def _zone(one: Mapping[str, Any]) -> tuple[str, tuple[object, ...]]:
+    rungs = {rung: one["rungs"][rung] for rung in RUNGS if rung in one["rungs"]}
+    said = ", ".join(f"{rung.replace('_', ' ')} {count}" for rung, count in rungs.items())
+    return next(reversed(rungs), ""), (one["zone"], one["names"], said or "–")
 
 
 def _name(one: Mapping[str, Any]) -> tuple[str, tuple[object, ...]]:

@@ -88,6 +88,7 @@ def _tried(one: seen.Tried) -> dict[str, Any]:
                 "reason": member.reason,
                 "order": member.order,
                 "held": member.held,
+                "standby": member.eligible and not member.share,
             }
             for member in one.members
         ],
@@ -112,7 +113,7 @@ def _all(decision: seen.Decision) -> Sequence[seen.Answer]:
 
 
 def _member_row(member: Mapping[str, Any]) -> tuple[str, ...]:
-    used = "in" if member["eligible"] else "out"
+    used = "standby" if member.get("standby") else "in" if member["eligible"] else "out"
     order = f"[{member['order']}]" if member.get("order") else ""
     return used, member["endpoint"], member["state"], f"weight {member['weight']:g}", order, member["reason"]
 

@@ -85,6 +85,9 @@ class Roster:
 
     def tried(self, held: bool, usable: bool) -> seen.Tried:
         """Return this pool as `explain` shows it."""
+        serving = seats(self.serving(held))
+        total = sum(seat.weight for seat in serving)
+        shares = {seat.answer.endpoint: round(seat.weight / total, 4) for seat in serving}
         views = tuple(
             seen.MemberView(
                 person.member.endpoint,
@@ -94,19 +97,21 @@ class Roster:
                 person.verdict.why,
                 person.verdict.order,
                 person.verdict.held,
+                shares.get(person.answer.endpoint, 0.0),
             )
             for person in self.people
         )
-        return seen.Tried(self.pool.name, usable, self._reason(held), views)
+        known = sum(person.known for person in self.up(held))
+        return seen.Tried(self.pool.name, usable, self._reason(held, known), views, known)
 
-    def _reason(self, held: bool) -> str:
+    def _reason(self, held: bool, known: int) -> str:
         up = len(self.up(held))
-        unsure = sum(1 for person in self.up(held) if not person.known)
-        text = f"{up - unsure} of {len(self.people)} up" + (f", {unsure} unknown" if unsure else "")
+        unsure = up - known
+        text = f"{known} of {len(self.people)} up" + (f", {unsure} unknown" if unsure else "")
         need, by_weight = self.need()
         if up and not self.usable(held):
             text += f", needs {self.pool.min_up_share:.0%} of weight" if by_weight else f", needs {need:g}"
-        waiting = len(self.up(True)) - up
+        waiting = sum(person.verdict.held and person.counts(held=True) for person in self.people)
         return f"{text}, {waiting} held" if waiting else text
 
 

@@ -45,7 +45,7 @@ def https(v4: seen.Decision, v6: seen.Decision) -> seen.Decision:
     lead = _lead(v4, v6)
     other = v6 if lead is v4 else v4
     beside: dict[str, dict[str, seen.Answer]] = {}
-    for reply in other.replies:
+    for reply in other.replies if _counts(other, lead) else ():
         for one in reply:
             if one.family != "cname":
                 beside.setdefault(one.endpoint, {})[one.value] = one
@@ -66,7 +66,7 @@ def srv(v4: seen.Decision, v6: seen.Decision, policy: model.Policy, snapshot: mo
     keeps its order, so that clients stay where they are. At most eight; of more, all take their turn.
     """
     lead = _lead(v4, v6)
-    same = [one for one in (v4, v6) if one.pool == lead.pool]
+    same = [one for one in (v4, v6) if one.pool == lead.pool and _counts(one, lead)]
     hosts = _hosts(lead, same, policy.zone, snapshot)
     if lead.sticky is not None:
         replies = [_offers(_in_order(reply, hosts)) for reply in lead.replies]
@@ -78,7 +78,12 @@ def srv(v4: seen.Decision, v6: seen.Decision, policy: model.Policy, snapshot: mo
 
 
 def _lead(v4: seen.Decision, v6: seen.Decision) -> seen.Decision:
-    return max((v4, v6), key=lambda one: (bool(one.replies), one.rcode))
+    return max((v4, v6), key=lambda one: (bool(one.replies), _counts(one, v4) and _counts(one, v6), one.rcode))
+
+
+def _counts(one: seen.Decision, beside: seen.Decision) -> bool:
+    """Say whether a family says who serves: not as a last resort beside a family that lives (B6)."""
+    return one.rung != "last_resort" or beside.rung == "last_resort" or not beside.replies
 
 
 def _ttl_s(v4: seen.Decision, v6: seen.Decision, lead: seen.Decision) -> int:

@@ -95,16 +95,21 @@ def _walk_down(case: _Case, family: model.Family) -> _Found:
                 return _Found(rung, one.pool.name, tried, tuple(one.serving(held)), watched=watched)
             if not one.people and other[at].people and other[at].usable(held):
                 # This pool serves its clients in the other family alone; a later pool's addresses would part them.
-                tried = tuple(past.tried(held, usable=False) for past in mine[:at])
+                none = f"no {family} address"
+                tried = (
+                    *(past.tried(held, usable=False) for past in mine[:at]),
+                    seen.Tried(one.pool.name, usable=True, reason=none),
+                )
                 watched = *_everybody(mine[:at]), *other[at].turns(held)
-                return _Found(rung, one.pool.name, tried, watched=watched, note=f"no {family} address")
+                return _Found(rung, one.pool.name, tried, watched=watched, note=f"pool {one.pool.name}; {none}")
     tried = tuple(one.tried(held=True, usable=False) for one in mine)
     watched = tuple(_everybody(mine))
     for held in (False, True):
         for one in mine:
             if one.up(held):
                 return _Found("degraded", one.pool.name, tried, tuple(one.serving(held)), watched=watched)
-    if any(one.up(held=True) for one in other):
+    # Not the other way round: who has IPv4 alone must get something (B4), and who has both prefers what lives.
+    if family == "ipv6" and any(one.up(held=True) for one in other):
         return _nodata(case, family, mine, other)
     return _source_down(case, family, mine, tried) or _last_resort(case, family, mine, tried)
 

@@ -45,7 +45,7 @@ METRICS = (
     Metric("endpoint_up", "gauge", "Whether an endpoint is up (1), down (0) or unknown (NaN).", ("endpoint", "family")),
     Metric("endpoint_weight", "gauge", "Weight after orders and slow start.", ("endpoint", "family")),
     Metric("pool_up", "gauge", "Whether a pool is usable.", ("pool",)),
-    Metric("pool_members_up", "gauge", "Members of a pool that may be answered.", ("pool",)),
+    Metric("pool_members_up", "gauge", "Members of a pool that are up and may be answered.", ("pool",)),
     Metric("probe_duration_seconds", "histogram", "How long probes took.", ("kind",)),
     Metric("probes_total", "counter", "Probes by kind and result.", ("kind", "result")),
     Metric("probe_lag_seconds", "gauge", "How late a probe left at most in the last minute or two."),

@@ -13,7 +13,9 @@ _SOA = 6
 
 
 class Found(NamedTuple):
-    """An answer as people read it. `ttl_s` is the first record's, 0 when there is none."""
+    """An answer as people read it. `ttl_s` is the first record's, or how long its absence is believed (RFC 2308
+    section 5); 0 where nothing says.
+    """
 
     rcode: str
     ttl_s: int
@@ -65,4 +67,5 @@ def find(of: table.AnswerTable, name: str, rtype: str) -> Found:
     message = dnslib.DNSRecord.parse(reply)  # type: ignore[no-untyped-call]
     answers = tuple(str(record.rdata) for record in message.rr)
     rcode = str(dnslib.RCODE.get(message.header.rcode))  # type: ignore[no-untyped-call]
-    return Found(rcode, message.rr[0].ttl if message.rr else 0, answers)
+    said = message.rr or message.auth
+    return Found(rcode, said[0].ttl if said else 0, answers)

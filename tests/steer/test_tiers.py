@@ -208,22 +208,34 @@ def test_B6_a_family_that_no_pool_has_is_nodata() -> None:
     assert w.decide(policy("eu"), "ipv6").replies == ()
 
 
-@pytest.mark.parametrize(("dead", "alive"), [("ipv6", "ipv4"), ("ipv4", "ipv6")])
-def test_B6_a_family_whose_members_are_all_down_is_nodata_while_the_other_lives(dead: str, alive: str) -> None:
+def test_B6_when_all_ipv6_members_are_down_aaaa_is_nodata_while_ipv4_lives() -> None:
     w = world.World()
     for name in "ab":
         w.endpoint(name, "46")
     w.pool("eu", "a b")
-    w.down("a", "b", family=dead)
-    families: dict[str, model.Family] = {"ipv4": "ipv4", "ipv6": "ipv6"}
-    assert w.decide(policy("eu"), families[dead]).replies == ()
-    assert w.decide(policy("eu"), families[dead]).rcode == 0
-    assert endpoints(w.decide(policy("eu"), families[alive])) == {"a", "b"}
-    w.down("a", "b", family=alive)
+    w.down("a", "b", family="ipv6")
+    assert w.decide(policy("eu"), "ipv6").replies == ()
+    assert w.decide(policy("eu"), "ipv6").rcode == 0
+    assert endpoints(w.decide(policy("eu"))) == {"a", "b"}
     w.down("a", "b")
-    for family in families.values():
+    families: tuple[model.Family, ...] = ("ipv4", "ipv6")
+    for family in families:
         assert w.decide(policy("eu"), family).rung == "last_resort"
         assert endpoints(w.decide(policy("eu"), family)) == {"a", "b"}
+
+
+def test_B4_when_all_ipv4_members_are_down_A_goes_down_the_ladder_though_ipv6_lives() -> None:
+    w = world.World()
+    for name in "ab":
+        w.endpoint(name, "46")
+    w.pool("eu", "a b")
+    w.down("a", "b", family="ipv4")
+    found = w.decide(policy("eu"))
+    assert (found.rung, endpoints(found)) == ("last_resort", {"a", "b"})
+    elsewhere = model.LastResort("address", addresses=("203.0.113.9", "2001:db8::9"))
+    found = w.decide(policy("eu", when_all_down=elsewhere))
+    assert [one.value for reply in found.replies for one in reply] == ["203.0.113.9"]
+    assert w.decide(policy("eu", when_all_down=elsewhere), "ipv6").rung == "first"
 
 
 def test_A4_families_fail_over_apart() -> None:

@@ -139,3 +139,39 @@ def test_the_line_for_systemd_says_zones_and_endpoints_of_which_a_family_is_up()
     world.sick["a1"] = "connection refused"
     world.run(2)
     assert view.status_line(world.brain) == f"serving 1 zone, {number - 1} of {number} endpoints up"
+
+
+STANDBYS = config().replace("main: {members: {a1: 3, a2: 1}", "main: {members: {a1: 3, a2: 1, b1: {tier: 2}, b2: 0}")
+
+
+def test_B2_and_B3_a_later_tier_and_a_standby_have_no_share_of_their_pools_answers() -> None:
+    world = judged(STANDBYS)
+    (main,) = (one for one in view.pools_view(world.brain) if one["pool"] == "main")
+    assert {one["endpoint"]: one["share"] for one in main["roster"]} == {"a1": 0.75, "a2": 0.25, "b1": 0, "b2": 0}
+    members = view.explain_name(world.brain, world.now, name=PLAY)["tried"][0]["members"]
+    assert [one["endpoint"] for one in members if one["standby"]] == ["b2", "b1"]
+    world.sick |= {"a1": "gone", "a2": "gone"}
+    world.run(3)
+    (main,) = (one for one in view.pools_view(world.brain) if one["pool"] == "main")
+    assert {one["endpoint"]: one["share"] for one in main["roster"]} == {"a1": 0, "a2": 0, "b1": 0, "b2": 1}
+
+
+def test_A1_a_member_that_is_unknown_is_not_counted_as_up() -> None:
+    world = judged()
+    world.reload(config().replace("a2: {address: [192.0.2.12", "a2: {address: [192.0.2.99"))
+    (main,) = (one for one in view.pools_view(world.brain) if one["pool"] == "main")
+    assert (main["up"], main["reason"]) == (1, "1 of 2 up, 1 unknown")
+
+
+def test_D2_what_is_not_there_is_explained_with_the_ttl_of_its_absence() -> None:
+    world = judged()
+    assert view.explain_name(world.brain, world.now, name=PLAY, qtype="MX")["ttl"] == 10
+    assert view.explain_name(world.brain, world.now, name="no-such." + PLAY.partition(".")[2])["ttl"] == 10
+
+
+def test_a_zone_says_on_which_rungs_its_names_stand() -> None:
+    world = judged()
+    assert view.zones_view(world.brain) == [{"zone": "live.example.com.", "names": 2, "rungs": {"first": 2}}]
+    world.sick |= {"a1": "gone", "a2": "gone"}
+    world.run(3)
+    assert view.zones_view(world.brain)[0]["rungs"] == {"fallback": 1, "last_resort": 1}
