@@ -139,6 +139,7 @@ class Caretaker:
                 "web": self.web_listen,
             },
             "processes": [{"role": role, "pid": pid} for role, pid in self.processes],
+            "zones": [],
             "names": [],
             "pools": [],
             "endpoints": [],

@@ -87,7 +87,8 @@ _MEMBER = record(
 _TRIED = record(
     pool=TEXT, usable=FLAG, reason=TEXT,
     members=some(
-        record(endpoint=TEXT, eligible=FLAG, state=_STATE, weight=NUMBER, reason=TEXT, order=TEXT, held=FLAG)
+        record(endpoint=TEXT, eligible=FLAG, state=_STATE, weight=NUMBER, reason=TEXT, order=TEXT, held=FLAG,
+               standby=saying(FLAG, "it may be answered, and another tier or weight is"))
     ),
 )  # fmt: skip
 _LISTEN = record(dns=some(TEXT), web=TEXT)
@@ -188,6 +189,7 @@ SCHEMAS["Status"] = record(
     node=TEXT, version=TEXT, revision=WHOLE, digest=TEXT, judged=FLAG, guard={"enum": ["", "tripped"]},
     listen=_LISTEN,
     processes=some(record(role={"enum": ["supervisor", "control", "worker"]}, pid=WHOLE)),
+    zones=some(record(zone=TEXT, names=WHOLE, rungs=saying(by_name(WHOLE), "how many names stand on each"))),
     names=some(named("Name")), pools=some(named("Pool")), endpoints=some(named("Endpoint")),
     sites=some(named("Site")), config=_CONFIG, geo=_GEO, troubles=some(named("Trouble")),
 )  # fmt: skip
