@@ -29,7 +29,8 @@ class Slow:
         await self.gate.wait()
         return desk.Reloaded(True)
 
-    def ready(self) -> None:
+    def ready(self, *, accepted: bool) -> None:
+        assert accepted
         self.readies += 1
 
 
@@ -60,8 +61,9 @@ async def test_G3_a_configuration_that_this_machine_has_no_room_for_is_refused_i
 
     said: list[tuple[str, ...]] = []
     node = types.SimpleNamespace(
-        snapshot=types.SimpleNamespace(web=types.SimpleNamespace(tokens=())), happened=lambda *what: said.append(what)
-    )
+        snapshot=types.SimpleNamespace(web=types.SimpleNamespace(tokens=())), listeners=set(),
+        happened=lambda *what: said.append(what), say_status=lambda: None,
+    )  # fmt: skip
     monkeypatch.setattr("gtm.app.reading.read", read)
     done = await desks.Desk(cast(Any, node), "gtm.yaml", cast(Any, None)).reload(False, "SIGHUP")
     assert not done.accepted
