@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,6 +47,7 @@ def command(file: str, strict: bool, form: str, as_json: bool, verbose: bool) ->
             if verbose:
                 out["detection_s"] = dict(_detection(snapshot))
                 out["names"], out["probes"] = _as_json(snapshot)
+            out["notes"] = [{"note": note, "names": names} for note, names in _noted(snapshot).items()]
         click.echo(json.dumps(out, indent=2))
     else:
         if loaded.problems:
@@ -56,6 +57,8 @@ def command(file: str, strict: bool, form: str, as_json: bool, verbose: bool) ->
             for name, seconds in _detection(snapshot) if verbose else ():
                 click.echo(f"check {name}: a failure is seen within {units.show_seconds(seconds)}")
             for line in _forecasts(snapshot) if verbose else ():
+                click.echo(line)
+            for line in () if verbose else _notes(snapshot):
                 click.echo(line)
             click.echo(show.summary(snapshot))
     if not usable:
@@ -74,9 +77,33 @@ def _as_json(snapshot: model.Snapshot) -> tuple[list[dict[str, Any]], list[dict[
     """Return the forecasts of names, and the probes that each endpoint gets."""
     from gtm.health import forecast
 
-    of_names = [dataclasses.asdict(one) | {"moves_s": one.moves_s} for one in forecast.of_names(snapshot)]
+    of_names = [
+        dataclasses.asdict(one) | {"moves_s": one.moves_s, "browsers_s": one.browsers_s}
+        for one in forecast.of_names(snapshot)
+    ]
     of_probes = forecast.probes(snapshot)
     return of_names, [{"endpoint": name, "checks": checks, "per_second": rate} for name, checks, rate in of_probes]
+
+
+def _noted(snapshot: model.Snapshot) -> dict[str, list[str]]:
+    """Return each thing that is worth a thought, and the names that it is true of; none where it is of an endpoint."""
+    from gtm.health import forecast
+
+    found: dict[str, list[str]] = {}
+    for one in forecast.of_names(snapshot):
+        for note in one.notes:
+            found.setdefault(note, []).extend(one.names)
+    return found | {note: [] for note in forecast.over_budget(snapshot)}
+
+
+def _notes(snapshot: model.Snapshot) -> Iterator[str]:
+    """Yield the notes as lines."""
+    for note, names in _noted(snapshot).items():
+        yield f"note: {note}" + (f" ({_listed(names)})" if names else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")
 
 
 def _forecasts(snapshot: model.Snapshot) -> Iterator[str]:
@@ -84,8 +111,7 @@ def _forecasts(snapshot: model.Snapshot) -> Iterator[str]:
     from gtm.health import forecast
 
     for one in forecast.of_names(snapshot):
-        names = ", ".join(one.names[:NAMES]) + (f" and {len(one.names) - NAMES} more" if len(one.names) > NAMES else "")
-        yield f"{names}: {_expected(one)}"
+        yield f"{_listed(one.names)}: {_expected(one)}"
         yield from (f"  note: {note}" for note in one.notes)
     probed = forecast.probes(snapshot)
     for endpoint, checks, rate in probed[:NAMES]:
@@ -93,10 +119,16 @@ def _forecasts(snapshot: model.Snapshot) -> Iterator[str]:
     if len(probed) > NAMES:
         total = sum(rate for _, _, rate in probed)
         yield f"and {len(probed) - NAMES} more endpoints, {total:.3g} probes a second in all"
+    yield from (f"  note: {note}" for note in forecast.over_budget(snapshot))
 
 
 def _expected(one: forecast.Forecast) -> str:
     if one.detects_s is None or one.moves_s is None:
         return f"nothing is watched; TTL at most {units.show_seconds(one.ttl_s)}"
     seen, moved = (units.show_seconds(round(at, 3)) for at in (one.detects_s, one.moves_s))
-    return f"a silent death is seen within {seen}, and no resolver answers it after {moved}"
+    if one.browsers_s is None:
+        return f"a silent death is seen within {seen}, and no resolver answers it after {moved}"
+    browsers = units.show_seconds(round(one.browsers_s, 3))
+    return (
+        f"a silent death is seen within {seen}, no resolver answers it after {moved}, and no browser after {browsers}"
+    )

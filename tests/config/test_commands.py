@@ -57,6 +57,56 @@ def test_A3_verbose_shows_how_long_detection_takes_at_worst(main: Path) -> None:
     assert "probes a second" in result.output
 
 
+LINT = """
+checks:
+  slow: {kind: hls, path: /a.m3u8, every: 60s, timeout: 20s}
+  busy: {kind: hls, path: "/{label}.m3u8", every: 500ms, timeout: 400ms}
+endpoints:
+  a: {address: 192.0.2.1}
+  b: {address: 192.0.2.2}
+pools:
+  one: {members: [a], check: slow}
+  two: {members: [a, b], check: busy}
+zones:
+  tv.example.org:
+    nameservers: {ns1: 192.0.2.53}
+    hostmaster: ops@example.org
+    steer:
+      short: {try: [one], ttl: 10s}
+      long: {try: [two, one], ttl: 300s}
+      promised: {try: [one], ttl: 30s, failover_within: 10s}
+      "*.ch": {try: two, ttl: 30s, check: busy, labels: [LABELS]}
+"""
+LINTED = (
+    "browsers keep an address for 60s anyway (short.tv.example.org.)",
+    "is longer than a player's buffer of about 30s (long.tv.example.org.)",
+    "one address for playback: a browser keeps it for 60s; with two it tries the other (",
+    "viewers will see a failure before the checks do (",
+    "a gets 24 probes a second from 13 checks",
+)
+
+
+def test_the_linters_eye_sees_ttls_single_addresses_slow_checks_and_budgets(tmp_path: Path) -> None:
+    path = tmp_path / "gtm.yaml"
+    path.write_text(LINT.replace("LABELS", ", ".join(f"c{number}" for number in range(11))))
+    result = run(check.command, str(path))
+    assert result.exit_code == 0
+    for one in LINTED:
+        assert len([line for line in result.output.splitlines() if line.startswith("note: ") and one in line]) == 1, one
+    assert "warning[too-slow]" in result.output
+    assert (
+        "short.tv.example.org.: a silent death is seen within 100.5s, no resolver answers it after 110.5s, and no "
+        in (run(check.command, "-v", str(path)).output)
+    )
+    found = json.loads(run(check.command, "--json", str(path)).output)
+    assert found["ok"] is True
+    assert {one["note"] for one in found["notes"]} == {
+        line.removeprefix("note: ").partition(" (")[0]
+        for line in result.output.splitlines()
+        if line.startswith("note: ")
+    }
+
+
 def test_machines_get_json(main: Path) -> None:
     main.write_text(WORLD)
     found = json.loads(run(check.command, "--format", "json", "-v", str(main)).output)

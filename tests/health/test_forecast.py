@@ -60,6 +60,25 @@ def test_a_single_address_a_short_ttl_a_long_ttl_and_a_slow_check_are_noted() ->
     assert notes(of(replace(pool, answers=1, check=world.expr("tcp")), world.TCP)) == ""  # ingest: one is right
 
 
+def test_browsers_are_the_last_to_leave_and_ask_for_no_ingest() -> None:
+    played = of(world.pool("p", "x", "y", check=world.expr("web")), HTTP)
+    assert played.browsers_s == 4.5 + 5 + 60
+    assert of(world.pool("p", "x", check=world.expr("tcp")), world.TCP).browsers_s is None
+    both = of(world.pool("p", "x", check=world.expr("tcp", "web")), world.TCP, HTTP)
+    assert (both.browsers_s, notes(both)) == (None, ""), "an ingest with a health page is no edge"
+    assert of(world.pool("p", "x", "y")).browsers_s is None
+
+
+def test_a_node_that_is_probed_beyond_the_budget_is_noted_with_how_often() -> None:
+    stream = replace(world.STREAM, every_s=2.0)
+    said = "x gets 20.5 probes a second from 41 checks, 1 more endpoints as many or fewer: a longer `every` is kinder"
+    for names, noted in ((40, []), (41, [said])):
+        laid = [world.policy("p", name=f"{one}.tv.") for one in range(names)]
+        pool = world.pool("p", "x", "y", check=world.expr(stream.name))
+        snapshot = world.World([pool], [stream], policies=laid).snapshot()
+        assert list(forecast.over_budget(snapshot)) == noted
+
+
 def test_A8_a_node_is_told_how_many_probes_a_second_it_gets() -> None:
     laid = [world.policy("p", name="a.tv."), world.policy("p", name="b.tv.")]
     stream = replace(world.STREAM, every_s=4.0)
