@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +26,8 @@ PLACELESS: tuple[Network, ...] = tuple(map(ipaddress.ip_network, table.PLACELESS
 
 def status_line(brain: brains.Brain) -> str:
     """Return what `systemctl status` shows; an endpoint is up when one of its families is."""
-    state, wanted = brain.health.endpoint_state, brain.snapshot
-    up = [any(state(name, one).state == "up" for one in each.families()) for name, each in wanted.endpoints.items()]
+    status, wanted = brain.health.endpoint_status, brain.snapshot
+    up = [any(status(name, one) == "up" for one in each.families()) for name, each in wanted.endpoints.items()]
     zones = f"{len(wanted.zones)} zone{'' if len(wanted.zones) == 1 else 's'}"
     some = f"{len(up)} endpoint{'' if len(up) == 1 else 's'}"
     return f"serving {zones}, " + (f"{some} up" if all(up) else f"{sum(up)} of {some} up")
@@ -99,13 +99,7 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
         for reply in decision.replies
         for answer in reply
     }
-    homes: dict[
-        str, tuple[model.Pool, model.Member]
-    ] = {}  # the first pool; each pool's own weights stand under `pools`
-    for pool in brain.snapshot.pools.values():
-        for member in pool.members:
-            homes.setdefault(member.endpoint, (pool, member))
-    rows = []
+    homes, rows = _homes(brain), []
     for endpoint in brain.snapshot.endpoints.values():
         for family in endpoint.families():
             state = brain.health.endpoint_state(endpoint.name, family)
@@ -133,6 +127,27 @@ def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _homes(brain: brains.Brain) -> dict[str, tuple[model.Pool, model.Member]]:
+    """Return the first pool of each endpoint and its place there; each pool's own weights stand under `pools`."""
+    homes: dict[str, tuple[model.Pool, model.Member]] = {}
+    for pool in brain.snapshot.pools.values():
+        for member in pool.members:
+            homes.setdefault(member.endpoint, (pool, member))
+    return homes
+
+
+def worths(brain: brains.Brain, now: float) -> Iterator[tuple[str, model.Family, model.Status, float]]:
+    """Yield every endpoint by family, its state and its weight: what `endpoints_view` says, without the words."""
+    homes, health = _homes(brain), brain.health
+    for endpoint in brain.snapshot.endpoints.values():
+        home = homes.get(endpoint.name)
+        for family in endpoint.families():
+            weight = 0.0
+            if home is not None:
+                weight = home[1].weight * health.weight_factor(home[0], endpoint.name, family, now)
+            yield endpoint.name, family, health.endpoint_status(endpoint.name, family), round(weight, 4)
 
 
 def _orders(brain: brains.Brain, endpoint: str) -> list[dict[str, Any]]:

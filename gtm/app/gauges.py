@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
-from gtm import __version__, view
+from gtm import __version__, model, view
 from gtm.app import node as nodes
 from gtm.app import watching as watchers
 from gtm.web import node as desk
@@ -28,7 +29,7 @@ COUNTED = {
 def counted(counts: Mapping[str, Mapping[tuple[str, ...], int]]) -> dict[str, desk.Samples]:
     """Return what was counted under the names of its metrics."""
     return {
-        metric: {labels: float(count) for labels, count in counts.get(kind, {}).items()}
+        metric: dict(counts.get(kind, {}))  # a copy: it is written out bit by bit while counting goes on
         for kind, metric in COUNTED.items()
     }
 
@@ -53,12 +54,12 @@ def collect(node: nodes.Node) -> desk.Metrics:
     """Return all counts and gauges as they are now."""
     mind, now, wall = node.brain, time.monotonic(), time.time()
     found = counted(node.measuring.counts)
-    endpoints, pools = view.endpoints_view(mind, now), view.pools_view(mind)
-    up = {"up": 1.0, "down": 0.0, "unknown": float("nan")}
-    found["endpoint_up"] = {(one["endpoint"], one["family"]): up[one["state"]] for one in endpoints}
-    found["endpoint_weight"] = {(one["endpoint"], one["family"]): float(one["weight"]) for one in endpoints}
-    found["pool_up"] = {(one["pool"],): float(one["usable"]) for one in pools}
-    found["pool_members_up"] = {(one["pool"],): float(one["up"]) for one in pools}
+    up: dict[model.Status, float] = {"up": 1.0, "down": 0.0, "unknown": math.nan}
+    worths, pools = list(view.worths(mind, now)), mind.pools.items()
+    found["endpoint_up"] = {(endpoint, family): up[status] for endpoint, family, status, _ in worths}
+    found["endpoint_weight"] = {(endpoint, family): weight for endpoint, family, _, weight in worths}
+    found["pool_up"] = {(name,): float(tried.usable) for name, tried in pools}
+    found["pool_members_up"] = {(name,): float(sum(one.eligible for one in tried.members)) for name, tried in pools}
     found["probe_duration_seconds"] = {(kind,): meter.histogram() for kind, meter in node.measuring.probe_times.items()}
     found["probes_total"] = {labels: float(count) for labels, count in node.measuring.probe_counts.items()}
     found["probe_lag_seconds"] = {(): node.runner.lag_s}

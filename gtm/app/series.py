@@ -51,6 +51,7 @@ class _Track:
         self._sums: dict[str, float] = {}
         self._numbers: dict[str, int] = {}
         self.points: dict[str, array[float]] = {}
+        self._heard_at: dict[str, int] = {}  # the period in which each last had a value
         self._weight: dict[str, float] = {}
 
     def add(self, name: str, value: float) -> None:
@@ -78,16 +79,17 @@ class _Track:
             new.sort(key=values.__getitem__, reverse=True)
             for gone, name in zip(weakest, new[max(0, room) :], strict=False):
                 if self._weight[gone] < values[name] and gone not in values:
-                    del self._weight[gone]
-                    self.points.pop(gone, None)
+                    self._drop(gone)
         for name in new:
             if len(self._weight) < MOST_TRACKED:
                 self._weight[name] = values[name]
         return _rest([(name, values[name]) for name in values if name in self._weight], values, self._counted)
 
-    def put(self, slot: int, values: Mapping[str, float]) -> None:
-        """Write a period's values into the ring; who is silent has 0 of what is counted, and nothing else."""
+    def put(self, at: int, values: Mapping[str, float]) -> None:
+        """Write the period that began at `at`; who is silent has 0 of what is counted, and nothing else."""
+        slot = at // FINE_S % FINE_POINTS
         for name in values:
+            self._heard_at[name] = at
             if name not in self.points:
                 self.points[name] = array("f", [math.nan]) * FINE_POINTS
         for name, points in self.points.items():
@@ -98,14 +100,16 @@ class _Track:
         for points in self.points.values():
             points[slot] = math.nan
 
-    def drop_silent(self) -> None:
-        """Let go of what has said nothing for the whole hour."""
-        for name in [
-            name for name, points in self.points.items() if not any(one and not math.isnan(one) for one in points)
-        ]:
+    def drop_silent(self, at: int) -> None:
+        """Let go of what has said nothing for the whole hour before `at`."""
+        for name in [name for name, heard_at in self._heard_at.items() if heard_at <= at - FINE_S * FINE_POINTS]:
             if name not in self._sums:
-                del self.points[name]
-                self._weight.pop(name, None)
+                self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        self._weight.pop(name, None)
+        self._heard_at.pop(name, None)
+        self.points.pop(name, None)
 
 
 class _Roll:
@@ -190,15 +194,14 @@ class Recorder:
     def tick(self, at_s: float, covered_s: float) -> list[seen.Measured]:
         """End the period that began at wall-clock `at_s` and lasted `covered_s`; return the rows that are whole now."""
         at = int(at_s) - int(at_s) % FINE_S
-        slot = at // FINE_S % FINE_POINTS
         self._clear_between(at)
         rows = []
         for key, track in self._tracks.items():
             values = track.end(max(covered_s, 0.001))
-            track.put(slot, values)
+            track.put(at, values)
             minute, ten = self._rolls[key]
             if (done := minute.add(at, values)) is not None:
-                track.drop_silent()
+                track.drop_silent(at)
                 rows.append(seen.Measured(done[0], MINUTE_S, *key, done[1]))
                 if (longer := ten.add(*done)) is not None:
                     rows.append(seen.Measured(longer[0], TEN_MINUTES_S, *key, longer[1]))
@@ -232,7 +235,7 @@ class Recorder:
                 slot = at // FINE_S % FINE_POINTS
                 if self._at[slot] <= at:
                     self._at[slot] = at
-                    track.put(slot, track._let_in(dict(row.values)))
+                    track.put(at, track._let_in(dict(row.values)))
 
     def hour(self, kind: str, by: str, since_s: float) -> tuple[list[int], Values]:
         """Return when the periods since then began, and each name's values in them; None is nothing known."""

@@ -218,6 +218,16 @@ class Health:
         """Return what an endpoint is as a whole, over all pools and names, and why."""
         return self._whole.state(endpoint, family, self._orders.of(endpoint).text)
 
+    def endpoint_status(self, endpoint: str, family: model.Family) -> model.Status:
+        """Return what an endpoint is as a whole, without saying why: much cheaper where there are many."""
+        return self._whole.status(endpoint, family)
+
+    def weight_factor(self, pool: model.Pool, endpoint: str, family: model.Family, now: float) -> float:
+        """Return what orders and a slow start leave of the weight of a member, as its verdict says it too."""
+        standing = self._standings.find(pool, endpoint, family, None)
+        ordered = self._orders.of(endpoint)
+        return verdict.weight_factor(standing, pool, ordered, held_until_s=self._held_until_s(standing), now=now)
+
     def judged(self, now: float) -> bool:
         """Say whether the warm-up is over: everything was looked at once, or its time has run out (A1)."""
         return self._configured and self._warm_up.over(now)

@@ -40,6 +40,13 @@ def slow_start(standing: standings.Standing, pool: model.Pool, from_s: float, no
     return (1 + sum(at <= now for at in _steps(pool, from_s))) / SLOW_STEPS
 
 
+def weight_factor(
+    standing: standings.Standing, pool: model.Pool, ordered: orders.Ordered, *, held_until_s: float, now: float
+) -> float:
+    """Return what orders and a slow start leave of a member's weight."""
+    return ordered.factor * slow_start(standing, pool, usable_from_s(standing, pool, held_until_s), now)
+
+
 def next_change_s(standing: standings.Standing, pool: model.Pool, held_until_s: float, now: float) -> float:
     """Return when time alone will next change this member's verdict in this pool; infinity for never."""
     from_s = usable_from_s(standing, pool, held_until_s)
@@ -112,7 +119,7 @@ def make(
         state=status,
         held=free and waits,
         barred=ordered.barred,
-        weight_factor=ordered.factor * slow_start(standing, pool, from_s, now),
+        weight_factor=weight_factor(standing, pool, ordered, held_until_s=held_until_s, now=now),
         stale=any(one.state.stale for one in votes),
         in_doubt=any(hysteresis.hurried(one.state) for one in watched),
         steps_s=steps_s(watched),

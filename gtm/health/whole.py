@@ -30,6 +30,10 @@ class Whole:
                 old = before._said.get(here)
                 self._said[here] = old if old is not None and old[0] == state else (state, now)
 
+    def status(self, endpoint: str, family: model.Family) -> model.Status:
+        """Return what an endpoint is, without a word."""
+        return self._said[endpoint, family][0]
+
     def state(self, endpoint: str, family: model.Family, order: str) -> news.EndpointState:
         """Return what an endpoint is, since when, and why; `order` is what was ordered of it."""
         mine = list(self._standings.of(endpoint, family))

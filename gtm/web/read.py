@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import re
@@ -36,8 +37,11 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def scrape(request: web.Request) -> web.Response:
     """All counts and gauges in the text format of Prometheus."""
-    text = request.app[EXPOSITION].text()
-    return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+    pieces = []
+    for piece in request.app[EXPOSITION].pieces():
+        pieces.append(piece)
+        await asyncio.sleep(0)
+    return web.Response(body=b"".join(pieces), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 async def status(request: web.Request) -> web.Response:

@@ -111,6 +111,25 @@ def test_a_flood_of_label_values_is_bounded_and_counters_keep_their_sum(monkeypa
     assert 'gtm_metric_series_dropped{metric="gtm_answers_total"} 2.0' in lines
 
 
+def test_a_large_metric_is_written_in_pieces_with_one_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "PIECE", 3)
+    counts = {"answers_total": {(f"e{one}",): float(one) for one in range(10)}, "orders_active": {(): 1.0}}
+    exposition = metrics.Exposition(lambda: counts)
+    pieces = list(exposition.pieces())
+    assert [piece.count(b"\ngtm_answers_total{") + piece.startswith(b"gtm_answers") for piece in pieces][:4] == [
+        3,
+        3,
+        3,
+        1,
+    ]
+    lines = b"".join(pieces).decode().splitlines()
+    assert sum(line.startswith("# TYPE gtm_answers_total ") for line in lines) == 1
+    assert [line for line in lines if line.startswith("gtm_answers")] == [
+        f'gtm_answers_total{{endpoint="e{one}"}} {one}.0' for one in range(10)
+    ]
+    assert exposition.text() == b"".join(pieces)
+
+
 def test_a_gauge_that_went_away_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "MAX_SERIES", 1)
     gauges: dict[str, dict[tuple[str, ...], float]] = {"pool_up": {("old",): 1, ("new",): 1}}
