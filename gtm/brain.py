@@ -22,9 +22,9 @@ from gtm.wire import compile as compiler
 # All remembered health is written this often, so that it stays young (semantics A1: it is worth five minutes). What
 # has changed is written at once: a dead endpoint must not come back to life because this process died (section 6).
 REMEMBER_S = 5.0
-# So many decisions are made in one go: some tens of milliseconds, in which no probe leaves. What remains of a big
+# So many decisions are made in one go: some ten milliseconds, in which no probe leaves. What remains of a big
 # configuration, or of a storm that touches everything, is done at the next wakes, which follow at once.
-SLICE = 384
+SLICE = 128
 # Keys the sticky hash. A constant, so that every nameserver with the same pools gives a client the same member (B8)
 # and an edit elsewhere in the configuration moves nobody.
 STICKY_KEY = b"gtm sticky ring 1"
@@ -154,6 +154,11 @@ class Brain:
         return self._whole()._pools
 
     @property
+    def pools_so_far(self) -> Mapping[str, seen.Tried]:
+        """The same, as it stands: while a big configuration grows, a pool is as it was or not yet there."""
+        return self._pools
+
+    @property
     def table(self) -> tables.AnswerTable:
         """The table as it was handed out whole; `current_table` has the newest rings, too."""
         return self._whole()._table
@@ -217,15 +222,17 @@ class Brain:
 
     def pool_alone(self, name: str, now: float, verdict: Judge | None = None) -> seen.Tried:
         """Return how a pool stands by itself: in IPv4, which all clients have, else in IPv6 (as in B6)."""
-        alone = model.Policy(rules=(model.Rule(None, (name,)),))
 
         def judge(pool: model.Pool, endpoint: str, family: model.Family) -> seen.Verdict:
             alike = verdict or (lambda pool, name, of: self.health.verdict(pool, name, of, None, now))
-            return verdicts.of_nobody(alike(pool, endpoint, family), self.health.endpoint_state(endpoint, family))
+            real = alike(pool, endpoint, family)
+            if self.health.endpoint_status(endpoint, family) != "down":  # why is only asked of who is: it costs more
+                return real
+            return verdicts.of_nobody(real, self.health.endpoint_state(endpoint, family))
 
-        by_family = [one.tried for one in self.decide(alone, audience.EVERYBODY, FAMILIES[:2], now, judge)]
-        tried = (of[0] for of in by_family if of and of[0].members)
-        return next(tried, seen.Tried(name, False, "no members"))
+        pool, endpoints = self.snapshot.pools[name], self.snapshot.endpoints
+        stands = (tiers.alone(pool, family, endpoints, judge, self._judged) for family in FAMILIES[:2])
+        return next((one for one in stands if one.members), seen.Tried(name, False, "no members"))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

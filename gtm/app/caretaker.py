@@ -125,6 +125,9 @@ class Caretaker:
 
     # --- what the web asks -------------------------------------------------------------------------------------
 
+    async def decided(self) -> None:
+        """Nothing is decided here."""
+
     def status(self) -> Mapping[str, Any]:
         """Return the shape `status`; names, pools and endpoints are not known."""
         return {

@@ -47,6 +47,10 @@ class Desk:
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
+    async def decided(self) -> None:
+        """Wait until all of the configuration in force is decided."""
+        await self.node.decided()
+
     def status(self) -> Mapping[str, Any]:
         """Return the shape `status` of the interface contract."""
         node, mind = self.node, self.node.brain

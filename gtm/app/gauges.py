@@ -55,7 +55,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     mind, now, wall = node.brain, time.monotonic(), time.time()
     found = counted(node.measuring.counts)
     up: dict[model.Status, float] = {"up": 1.0, "down": 0.0, "unknown": math.nan}
-    worths, pools = list(view.worths(mind, now)), mind.pools.items()
+    worths, pools = list(view.worths(mind, now)), mind.pools_so_far.items()
     found["endpoint_up"] = {(endpoint, family): up[status] for endpoint, family, status, _ in worths}
     found["endpoint_weight"] = {(endpoint, family): weight for endpoint, family, _, weight in worths}
     found["pool_up"] = {(name,): float(tried.usable) for name, tried in pools}

@@ -193,6 +193,7 @@ class Ordering:
 
     async def _stepwise(self, steps: preview.Steps[T]) -> T:
         """Take all steps, and let others have the loop in between. Raises `Refused` when a reload comes between."""
+        await self.node.decided()
         snapshot, until_s = self.node.brain.snapshot, time.monotonic() + BREATH_S
         while True:
             try:

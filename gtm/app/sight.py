@@ -33,8 +33,8 @@ class Sight:
         found = []
         for endpoint in mind.snapshot.endpoints.values():
             for family in endpoint.families():
-                state = mind.health.endpoint_state(endpoint.name, family)
-                if state.state == "down":
+                if mind.health.endpoint_status(endpoint.name, family) == "down":
+                    state = mind.health.endpoint_state(endpoint.name, family)
                     since = state.since_s + mind.wall_offset_s
                     found.append(
                         facts.wrong("endpoint", endpoint.name, "down", since=since, reason=state.reason, family=family)

@@ -151,6 +151,8 @@ class Watching:
 
     async def _look(self, until_s: float) -> None:
         """Take what is there, one turn of each worker after the other, with pauses, until `until_s` at the latest."""
+        if self._brain is not None and self._brain.growing:
+            return  # who answered what is known when the new configuration is decided; samples can wait for that
         more = True
         while more and not self._over.is_set() and time.monotonic() < until_s:
             more = False

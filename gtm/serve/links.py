@@ -271,7 +271,8 @@ class Links:
             while (message := line.receive()) is not None:
                 if message.kind == "counts":
                     self._on_counts(number, counters.unpack(message.body))
-                elif message.kind == "hello":
+                    return  # each takes milliseconds: the next comes in the next turn
+                if message.kind == "hello":
                     self._workers[number].give("tap", self.taps[number].fd)
                     if self._journal is not None:  # the one that it was started with may be the one before
                         self._workers[number].give("journal", self._journal.fd)

@@ -40,6 +40,7 @@ from gtm.wire import extras, respond, unpack
 
 _BEAT_S = 0.25  # the supervisor looks for 1.5 s of silence
 _COUNTS_S = 1.0
+_WHOLE_COLLECTION_S = 60  # of all that lives: cursors of a hundred thousand names take ten milliseconds to walk over
 _LAST_BATCHES = 16  # of datagrams, answered before the end
 _RETIRED_S = 15.0  # a retired worker's connections have idled out by then (semantics G6)
 _COMPLAINTS_A_SECOND = 1  # tracebacks in the log: a flood of bad packets must not become a flood of lines
@@ -88,6 +89,9 @@ class Worker:
         self._message: bytes | None = None  # the next to send
         self._complaints = 0
         self._applying: asyncio.Task[None] | None = None
+        self._collecting: asyncio.Task[None] | None = None
+        self._gathering = asyncio.Lock()
+        self._seconds = 0
         self._rung = False
         self._tap = tap.Writer()
         limits = tcp.Limits(*settings.tcp)
@@ -128,9 +132,9 @@ class Worker:
             listener.close()
         self._tcp.close()
         await asyncio.sleep(0)  # connections write out what they can in this turn
-        self._collect()
-        while self._send_counts():
-            continue
+        if self._collecting is not None:
+            await asyncio.wait([self._collecting])
+        await self._collect()
         self.stopped.set()
 
     def _retire(self) -> None:
@@ -319,7 +323,8 @@ class Worker:
             if self._judge is None:
                 await self._listen()
         else:
-            counters.add(self._counts, old.drain_counts())
+            async with self._gathering:
+                counters.add(self._counts, await making.in_slices(old.draining()))
             await making.in_slices(old.ending())
 
     # --- beside the answering ----------------------------------------------------------------------------------
@@ -337,28 +342,34 @@ class Worker:
     def _keep_house(self) -> None:
         """Send counts, and collect the little garbage that there is at a time that we choose."""
         self._loop.call_later(_COUNTS_S, self._keep_house)
-        self._complaints = 0
+        self._complaints, self._seconds = 0, self._seconds + 1
         for network in self._quench.look(self._guard.drain_floods(), self._loop.time()):
             print(f"gtm: {quench.text(network)} floods; the kernel drops most of it", file=sys.stderr)
-        self._collect()
+        if self._collecting is None:
+            self._collecting = self._loop.create_task(self._collect())
+            self._collecting.add_done_callback(self._collected)
         if self._applying is None:  # else it would walk over half a table, which is no garbage
-            gc.collect()
+            gc.collect(2 if not self._seconds % _WHOLE_COLLECTION_S else 1)
 
-    def _collect(self) -> None:
-        """Send the counts. What the control process does not take (it may be dead) is kept and grows by addition."""
+    def _collected(self, task: asyncio.Task[None]) -> None:
+        self._collecting = None
+        if (error := task.exception()) is not None:
+            self._oops("internal", error)
+
+    async def _collect(self) -> None:
+        """Send the counts. What the control process does not take (it may be dead) is kept and grows by addition.
+
+        A node with a hundred thousand busy names has many: they are gathered in slices, and one message goes a turn.
+        """
         if self._message is None:
-            if self._responder is not None:
-                counters.add(self._counts, self._responder.drain_counts())
+            async with self._gathering:  # an old table's are gathered before it is taken apart
+                if self._responder is not None:
+                    counters.add(self._counts, await making.in_slices(self._responder.draining()))
             counters.add(self._counts, self._guard.drain_counts())
             self._unsent, self._counts = counters.pack(self._counts), {}
             self._message = next(self._unsent, None)
-        if self._send_counts():
-            self._loop.call_soon(self._collect_more)
-
-    def _collect_more(self) -> None:
-        """One message a turn: a node with a hundred thousand busy names has many."""
-        if self._send_counts():
-            self._loop.call_soon(self._collect_more)
+        while self._send_counts():  # noqa: ASYNC110 - one message a turn: nothing is waited for
+            await asyncio.sleep(0)
 
     def _send_counts(self) -> bool:
         """Send one message; say whether it went."""

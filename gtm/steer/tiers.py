@@ -75,6 +75,19 @@ def decide(
     return [_fill(case, _other_types(case) if family == "cname" else _walk(case, family)) for family in families]
 
 
+def alone(
+    pool: model.Pool,
+    family: model.Family,
+    endpoints: Mapping[str, model.Endpoint],
+    verdict: roster.Judge,
+    judged: bool,
+) -> seen.Tried:
+    """Return how `pool` stands by itself in a family, as `decide` would try it for a policy that has nothing else."""
+    here = roster.read(pool, family, endpoints, verdict, judged)
+    held = not here.usable(held=False)
+    return here.tried(held, usable=here.usable(held))
+
+
 def _walk(case: _Case, family: model.Family) -> _Found:
     """Walk down the ladder for one address family (B3, B4, B6, B11)."""
     if family not in case.walked:

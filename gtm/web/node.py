@@ -125,6 +125,9 @@ Metrics = Mapping[str, Samples]  # metric without `gtm_` -> label values in `gtm
 class WebNode(Protocol):
     """The control process as the web sees it. Any method may raise `GtmError`, best a `Refused`."""
 
+    async def decided(self) -> None:
+        """Wait until all of the configuration in force is decided: who asks before `status` has it done in one go."""
+
     def status(self) -> Mapping[str, Any]:
         """Return the shape `status` of the contract. Cheap: it is asked often."""
 

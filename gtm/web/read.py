@@ -46,6 +46,7 @@ async def scrape(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     """Names, pools, endpoints and processes as they are now."""
+    await node.context(request).node.decided()
     return await reply.tagged_in_slices(request, node.context(request).node.status())
 
 
@@ -63,6 +64,7 @@ async def explain(request: web.Request) -> web.Response:
     assume = asked.getall("assume", [])
     if len(assume) > MAX_ASSUMPTIONS or not all(ASSUMPTION.fullmatch(one) for one in assume):
         raise node.Refused("bad-value", "an assumption is GLOB=down or GLOB=up", f"at most {MAX_ASSUMPTIONS} of them")
+    await node.context(request).node.decided()
     return reply.ok(node.context(request).node.explain(name, qtype.upper(), client, assume))
 
 

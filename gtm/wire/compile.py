@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 import struct
@@ -20,6 +21,8 @@ MAX_ANSWERS = 8  # semantics B7
 MAX_HOPS = 8  # CNAMEs in one answer; resolvers give up at 8 to 16, and a loop ends sooner
 # RFC 8482 section 4.2: an HINFO that says why, long-lived so that nobody asks again soon.
 _ANY_RDATA, _ANY_TTL_S = b"\x07RFC8482\x00", 3600
+
+PACKED = 65536  # addresses remembered in wire form: rings are made again and again of the same ones
 
 Record = tuple[bytes, int, int, bytes]  # owner, type, TTL in seconds, rdata
 
@@ -77,7 +80,12 @@ def _steered_record(answer: seen.Answer, ttl_s: int) -> bytes:
     if answer.family == "cname":
         return record(OWNER_IS_QUESTION, zones.CNAME, ttl_s, names.wire(answer.value))
     kind = zones.A if answer.family == "ipv4" else zones.AAAA
-    return record(OWNER_IS_QUESTION, kind, ttl_s, ipaddress.ip_address(answer.value).packed)
+    return record(OWNER_IS_QUESTION, kind, ttl_s, _packed(answer.value))
+
+
+@functools.lru_cache(maxsize=PACKED)
+def _packed(address: str) -> bytes:
+    return ipaddress.ip_address(address).packed
 
 
 # --- the table ---------------------------------------------------------------------------------------------------

@@ -132,10 +132,15 @@ class Responder:
 
     def drain_counts(self) -> tally.Counts:
         """Return what was counted since the last time, by counter and labels."""
-        self._tally.gather(self._world.turns)
-        self._tally.place(self._place_names)
+        return steps.finish(self.draining())
+
+    def draining(self) -> steps.Steps[tally.Counts]:
+        """Do as `drain_counts`, step by step, and answer in between."""
+        yield from self._tally.gathering(self._world.turns)
         done, self._tally = self._tally, tally.Tally()
-        return done.labelled()
+        yield from done.placing(self._place_names)
+        counts = yield from done.labelling()
+        return counts
 
     # --- the short road ---
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from gtm import names
-from gtm.wire import runtime
+from gtm.wire import runtime, steps
 
 Counts = dict[str, dict[tuple[str, ...], int]]
 
@@ -53,8 +53,14 @@ class Tally:
 
     def gather(self, turns: Iterable[runtime.Turn]) -> None:
         """Take over what these rings have counted; to be done before a ring changes."""
+        steps.finish(self.gathering(turns))
+
+    def gathering(self, turns: Iterable[runtime.Turn]) -> steps.Steps[None]:
+        """Do as `gather`, step by step; what is answered meanwhile is counted now or the next time."""
         steered, answers = self._steered, self._answers
-        for turn in turns:
+        for at, turn in enumerate(turns):
+            if not at % steps.ITEMS:
+                yield
             if not any(turn.hits):
                 continue
             self._weigh(turn)
@@ -63,11 +69,14 @@ class Tally:
                     turn.hits[reply] = 0
                     for endpoint in turn.endpoints[reply]:
                         answers[endpoint] = answers.get(endpoint, 0) + hits
-            for owner, cell in turn.cells.items():
+            # A list, because a name that is asked for the first time may come between two steps.
+            for number, (owner, cell) in enumerate(list(turn.cells.items()), 1):
                 if cell[0] != cell[1]:
                     key = owner, turn.pool
                     steered[key] = steered.get(key, 0) + cell[0] - cell[1]
                     cell[1] = cell[0]
+                if not number % steps.ITEMS:
+                    yield
 
     def _weigh(self, turn: runtime.Turn) -> None:
         """Add what this ring has given of each endpoint, and what it would have given in whole turns."""
@@ -80,24 +89,32 @@ class Tally:
 
     def place(self, place_names: Sequence[str]) -> None:
         """Take over what was seen from where; to be done before places get other numbers."""
-        for owner, numbers in self.seen_from.items():
-            for place, number in zip(place_names, numbers, strict=True):
-                if number:
-                    self._places[owner, place] = self._places.get((owner, place), 0) + number
-        self.seen_from.clear()
+        steps.finish(self.placing(place_names))
 
-    def labelled(self) -> Counts:
+    def placing(self, place_names: Sequence[str]) -> steps.Steps[None]:
+        """Do as `place`, step by step."""
+        while self.seen_from:
+            for _ in range(min(steps.ITEMS, len(self.seen_from))):
+                owner, numbers = self.seen_from.popitem()
+                for place, number in zip(place_names, numbers, strict=True):
+                    if number:
+                        self._places[owner, place] = self._places.get((owner, place), 0) + number
+            yield
+
+    def labelling(self) -> steps.Steps[Counts]:
         """Return the counts under their labels. What rings hold has to be gathered first, and what was seen placed."""
+        steered = yield from _by_text(self._steered)
+        places = yield from _by_text(self._places)
         counts: Counts = {
             "queries": {},
             "responses": {(RCODES[rcode],): number for rcode, number in enumerate(self.rcodes) if number},
             "dropped": {(reason,): number for reason, number in self.dropped.items()},
-            "steered": {(names.text(owner), pool): number for (owner, pool), number in self._steered.items()},
+            "steered": steered,
             "answers": {(endpoint,): number for endpoint, number in self._answers.items()},
             "drawn": {key: number for key, number in self._drawn.items() if number},
             # In thousandths: a second of a quiet name is less than one answer of each endpoint.
             "intended": {key: round(1000 * number) for key, number in self._intended.items()},
-            "places": {(names.text(owner), place): number for (owner, place), number in self._places.items()},
+            "places": places,
             "truncated": {(): self.truncated} if self.truncated else {},
             "subnets": {(): self.subnets} if self.subnets else {},
         }
@@ -106,3 +123,13 @@ class Tally:
                 label = transport, _LABELS.get(question, "other")
                 counts["queries"][label] = counts["queries"].get(label, 0) + number
         return counts
+
+
+def _by_text(counted: dict[tuple[bytes, str], int]) -> steps.Steps[dict[tuple[str, ...], int]]:
+    """Return what was counted by owner with the owners as text; a hundred thousand of them take a while."""
+    found: dict[tuple[str, ...], int] = {}
+    for at, ((owner, of), number) in enumerate(counted.items(), 1):
+        found[names.text(owner), of] = number
+        if not at % steps.ITEMS:
+            yield
+    return found

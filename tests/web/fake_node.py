@@ -139,6 +139,9 @@ class FakeNode:
         if self.raises is not None:
             raise self.raises
 
+    async def decided(self) -> None:
+        return None
+
     def status(self) -> Mapping[str, Any]:
         self._note("status")
         return self.body
