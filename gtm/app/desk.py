@@ -49,7 +49,7 @@ class Desk:
 
     async def decided(self) -> None:
         """Wait until all of the configuration in force is decided."""
-        await self.node.decided()
+        await taking.decided(self.node.brain)
 
     def status(self) -> Mapping[str, Any]:
         """Return the shape `status` of the interface contract."""

@@ -62,6 +62,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     found["pool_members_up"] = {(name,): float(sum(one.eligible for one in tried.members)) for name, tried in pools}
     found["probe_duration_seconds"] = {(kind,): meter.histogram() for kind, meter in node.measuring.probe_times.items()}
     found["probes_total"] = {labels: float(count) for labels, count in node.measuring.probe_counts.items()}
+    found["probe_late_seconds"] = {(): node.measuring.departures.histogram()}
     found["probe_lag_seconds"] = {(): node.runner.lag_s}
     found["stalled_seconds_total"] = {(): node.runner.stalled_s}
     found["watched_connections"] = {(): float(node.runner.watched)}

@@ -29,6 +29,7 @@ class Measuring:
         self.counts: dict[str, collections.Counter[tuple[str, ...]]] = collections.defaultdict(collections.Counter)
         self.probe_counts: collections.Counter[tuple[str, ...]] = collections.Counter()
         self.probe_times: dict[str, meter.Meter] = collections.defaultdict(meter.Meter)
+        self.departures = meter.Meter()  # how late each probe left
         self.measures: dict[model.CheckKey, dict[str, model.Value]] = {}
         self.lately = lately.Lately()
         self.recorder = series.Recorder()

@@ -78,6 +78,7 @@ class Node:
         self.runner = runner.Runner(
             probes.KINDS, vantage=snapshot.node, deliver=self.delivered,
             broke=lambda keys: self.feed(events.WatchBroke(keys)), tell=functools.partial(self.happened, "node"),
+            left=self.measuring.departures.add,
         )  # fmt: skip
         self.brain: brain.Brain
         self.failovers = meter.Meter()
@@ -383,12 +384,6 @@ class Node:
     def answering(self) -> bool:
         """Say whether every worker answers from the last table that was published."""
         return self._published > 0 and self.link.answered_by_all(self._published)
-
-    async def decided(self) -> None:
-        """Wait until the brain has decided all of the configuration that is in force: a second, of a very big one."""
-        while self.brain.growing:
-            self._moved.clear()
-            await self._moved.wait()
 
     async def settled(self, timeout_s: float) -> bool:
         """Wait until every worker answers from what the brain makes of all it was fed; say whether they do in time."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from gtm import errors, preview, seen, view
+from gtm.app import taking
 from gtm.app import node as nodes
 from gtm.health import orders as targets
 from gtm.health import safety
@@ -193,7 +194,7 @@ class Ordering:
 
     async def _stepwise(self, steps: preview.Steps[T]) -> T:
         """Take all steps, and let others have the loop in between. Raises `Refused` when a reload comes between."""
-        await self.node.decided()
+        await taking.decided(self.node.brain)
         snapshot, until_s = self.node.brain.snapshot, time.monotonic() + BREATH_S
         while True:
             try:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from gtm import brain, model, seen
 from gtm.app import collector, geography
 
+LOOK_S = 0.01
+
 log = logging.getLogger("gtm")
 
 
@@ -20,6 +22,15 @@ async def prepare(mind: brain.Brain, snapshot: model.Snapshot) -> tuple[geograph
     with collector.resting():
         await asyncio.to_thread(mind.prepare, snapshot, networks)
     return atlas, networks
+
+
+async def decided(mind: brain.Brain) -> None:
+    """Wait until all of the configuration that is in force is decided: a second, of a very big one.
+
+    Who asks the brain for decisions before has them all made in one go, in which no probe leaves.
+    """
+    while mind.growing:  # noqa: ASYNC110 - nobody announces it
+        await asyncio.sleep(LOOK_S)
 
 
 def whole_or_end(put_in_force: Callable[[], None]) -> None:

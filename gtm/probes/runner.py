@@ -56,12 +56,14 @@ class Runner:
         deliver: Callable[[seen.ProbeResult], None],
         broke: watch.Broke = lambda keys: None,
         tell: Callable[[str, str, str, str], None] = lambda subject, before, after, why: None,
+        left: Callable[[float], None] = lambda late_s: None,
         limit: int = LIMIT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`tell` hears, once, that `probes` leave late, and later that they do not: subject, before, after, why.
 
         It hears in the same way of a `machine` on which this process stands still for too much of its time.
+        `left` hears of each probe how many seconds late it left.
         """
         self._probers = probers
         self._vantage = vantage
@@ -77,6 +79,7 @@ class Runner:
         self._logged: dict[str, tuple[float, int]] = {}
         self._watcher = watch.Watcher(broke, monotonic=monotonic)
         self._closed = False
+        self._left = left
         self._lateness = lateness.Lateness(functools.partial(tell, "probes"))
         self._standstill = standstill.Standstill(functools.partial(tell, "machine"), monotonic)
 
@@ -178,7 +181,9 @@ class Runner:
 
     async def _fly(self, flight: _Flight, memory: dict[str, Any]) -> seen.ProbeResult:
         flight.started_s, flight.stalled_s = self._monotonic(), self._standstill.total_s
-        self._lateness.left(flight.started_s - flight.asked_s, flight.started_s)
+        late_s = flight.started_s - flight.asked_s
+        self._lateness.left(late_s, flight.started_s)
+        self._left(late_s)
         return await self._probers[flight.check.profile.kind].run(flight.check, memory)
 
     def _landed(self, flight: _Flight, task: asyncio.Task[seen.ProbeResult]) -> None:

@@ -49,6 +49,7 @@ METRICS = (
     Metric("pool_members_up", "gauge", "Members of a pool that are up and may be answered.", ("pool",)),
     Metric("probe_duration_seconds", "histogram", "How long probes took.", ("kind",)),
     Metric("probes_total", "counter", "Probes by kind and result.", ("kind", "result")),
+    Metric("probe_late_seconds", "histogram", "How late probes left, from when each was due."),
     Metric("probe_lag_seconds", "gauge", "How late a probe left at most in the last minute or two."),
     Metric("stalled_seconds_total", "counter", "For how long the control process stood still, not asleep."),
     Metric("watched_connections", "gauge", "Connections held to endpoints whose checks say `watch: true`."),

@@ -113,7 +113,10 @@ def test_a_flood_of_label_values_is_bounded_and_counters_keep_their_sum(monkeypa
 
 def test_a_large_metric_is_written_in_pieces_with_one_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "PIECE", 3)
-    counts: node.Metrics = {"answers_total": {(f"e{one}",): float(one) for one in range(10)}, "orders_active": {(): 1.0}}
+    counts: node.Metrics = {
+        "answers_total": {(f"e{one}",): float(one) for one in range(10)},
+        "orders_active": {(): 1.0},
+    }
     exposition = metrics.Exposition(lambda: counts)
     pieces = list(exposition.pieces())
     assert [piece.count(b"\ngtm_answers_total{") + piece.startswith(b"gtm_answers") for piece in pieces][:4] == [
