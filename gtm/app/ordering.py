@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from gtm import errors, preview, seen, view
-from gtm.app import taking
 from gtm.app import node as nodes
+from gtm.app import taking
 from gtm.health import orders as targets
 from gtm.health import safety
 from gtm.web import node as desk
