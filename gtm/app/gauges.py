@@ -59,7 +59,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     found["endpoint_up"] = {(endpoint, family): up[status] for endpoint, family, status, _ in worths}
     found["endpoint_weight"] = {(endpoint, family): weight for endpoint, family, _, weight in worths}
     found["pool_up"] = {(name,): float(tried.usable) for name, tried in pools}
-    found["pool_members_up"] = {(name,): float(sum(one.eligible for one in tried.members)) for name, tried in pools}
+    found["pool_members_up"] = {(name,): float(tried.up) for name, tried in pools}
     found["probe_duration_seconds"] = {(kind,): meter.histogram() for kind, meter in node.measuring.probe_times.items()}
     found["probes_total"] = {labels: float(count) for labels, count in node.measuring.probe_counts.items()}
     found["probe_late_seconds"] = {(): node.measuring.departures.histogram()}
