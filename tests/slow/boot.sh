@@ -4,7 +4,8 @@
 #
 #     boot.sh EMPTY_FOLDER SOURCE      SOURCE is shown at /usr/src/gtm
 #
-# The process that becomes PID 1 in there is the only child of the only child of this one.
+# BOOT_FROM names another root to boot, such as mmdebstrap makes of another release (Debian 13 was tried). The process
+# that becomes PID 1 is the only child of the only child of this one.
 set -eu
 folder=$1 source=$2
 case ${BOOT_STAGE:-begin} in
@@ -18,20 +19,21 @@ outside)
     home="$folder/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)"
     mine="$home/gtm-boot-$$"
     mkdir "$mine"
-    echo $$ >"$mine/cgroup.procs"
-    BOOT_STAGE=inside setpriv --pdeathsig=KILL unshare --mount --pid --cgroup --fork --kill-child -- "$0" "$@" || true
-    echo $$ >"$home/cgroup.procs"
+    # Whoever kills this script has killed them all: unshare dies with it, and PID 1 with unshare.
+    BOOT_STAGE=inside setpriv --pdeathsig=KILL sh -c 'echo $$ >"$0/cgroup.procs" && exec unshare "$@"' "$mine" \
+        --mount --pid --cgroup --fork --kill-child -- "$0" "$@" || true
     # The kernel takes a moment to forget the last of its processes.
-    until find "$mine" -depth -type d -exec rmdir {} + 2>/dev/null; do :; done
+    until find "$mine" -depth -type d -exec rmdir {} + 2>/dev/null; do sleep 0.1; done
     ;;
 inside)
     ip link set lo up
-    mount -t overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" boot "$folder/root"
+    mount -t overlay -o "lowerdir=${BOOT_FROM:-/},upperdir=$folder/upper,workdir=$folder/work" boot "$folder/root"
     mkdir -p "$folder/root/usr/src/gtm"
     mount --bind -o ro "$source" "$folder/root/usr/src/gtm"
     cd "$folder/root"
-    rm -rf etc/systemd/system etc/fstab etc/gtm opt/gtm
+    rm -rf etc/systemd/system etc/fstab etc/gtm opt/gtm etc/resolv.conf
     mkdir etc/systemd/system
+    cp /etc/resolv.conf etc/resolv.conf || true # it may be a link into /run
     mount -t proc proc proc
     mount --bind proc/sys proc/sys
     mount -o remount,bind,ro proc/sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +28,10 @@ class Machine(hosts.Namespace):
     def inside(self, *command: str, network: bool = True, within_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a program in there to its end, whatever its status. Without its `network` it has this machine's."""
         which = ["--mount", "--uts", "--ipc", "--pid", "--cgroup", *(["--net"] if network else [])]
-        # pip's own settings, such as where its packages come from, are this machine's.
-        given = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))}
+        # How pip comes by its packages is this machine's affair.
+        given = {
+            name: value for name, value in os.environ.items() if re.match("(?i)pip_|ssl_|https?_proxy|no_proxy", name)
+        }
         return subprocess.run(
             ["nsenter", f"--target={self.pid}", *which, f"--wdns={SOURCE}", *command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=within_s,
@@ -114,3 +117,4 @@ def _off(world: hosts.Namespace) -> None:
         if unshare:
             os.kill(unshare, 9)  # takes PID 1 with it, and PID 1 everybody; the script cleans up behind them
         boot.wait(OFF_S)
+    assert boot.returncode == 0, "it could not clean up behind itself"

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import gtm
 from tests.slow import booted, stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -127,6 +128,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[booted.Machine
 
 def test_what_the_page_installs_runs_at_once_with_the_configuration_that_init_wrote(machine: booted.Machine) -> None:
     assert (machine.show("SubState"), machine.show("NRestarts")) == ("running", "0")
+    print(machine.does("systemctl", "--version").splitlines()[0])
     assert machine.show("StatusText").startswith("serving 1 zone, ")
     assert machine.does("systemctl", "is-enabled", "gtm").strip() == "enabled"
     for command in (("gtm", "status"), ("gtm", "check", "/etc/gtm/gtm.yaml"), ("man", "--where", "gtm")):
@@ -175,7 +177,7 @@ def test_the_unit_as_it_is_loaded_is_exposed_by_two_points_at_the_most(machine: 
 def test_the_drop_in_of_the_page_lets_it_ping(machine: booted.Machine) -> None:
     (ping, *_) = [one for one in blocks(PAGE, "## What may have to be loosened") if "CAP_NET_RAW" in one]
     drop_in(machine, "ping", ping)
-    with asked(machine, "systemctl restart", 10):
+    with asked(machine, "systemctl restart", 20):
         sockets = listening(machine)
         assert len(sockets) == 2 * 2 * 2, "two workers, two addresses, UDP and TCP"
         machine.does("systemctl", "restart", "gtm")
@@ -212,7 +214,7 @@ def test_systemctl_reload_waits_for_the_new_answers_and_fails_when_they_are_refu
 def test_a_restart_with_a_broken_configuration_answers_the_last_table_until_it_is_mended(
     machine: booted.Machine,
 ) -> None:
-    with asked(machine, "systemctl restart, broken", 15):
+    with asked(machine, "systemctl restart, broken", 20):
         configure(machine, CONFIGURATION.replace("steer:", "stear:"))
         machine.does("systemctl", "restart", "gtm")
         assert machine.show("StatusText").startswith("configuration refused; answering the last table, ")
@@ -248,8 +250,26 @@ def test_gtm_replace_puts_the_installed_version_in_the_place_of_the_running_one(
     assert (machine.show("ActiveState"), machine.show("NRestarts")) == ("active", "0")
 
 
+def test_an_upgrade_takes_over_when_it_is_sound_and_never_gets_the_sockets_when_it_is_not(
+    machine: booted.Machine,
+) -> None:
+    installed = machine.does("/opt/gtm/bin/python3", "-P", "-c", "import gtm; print(gtm.__path__[0])").strip()
+    version, control = machine.file(f"{installed}/__init__.py"), machine.file(f"{installed}/app/__main__.py")
+    main, sound = machine.show("MainPID"), control.read_text()
+    with asked(machine, "upgrade", 1):
+        version.write_text(version.read_text().replace(f'__version__ = "{gtm.__version__}"', '__version__ = "99.0.0"'))
+        control.write_text(sound.replace("\nimport ", "\nraise SystemExit(3)\nimport ", 1))
+        refused = machine.inside("gtm", "replace")
+        assert (refused.returncode, "ended with status 3" in refused.stderr) == (1, True)
+        assert f"gtm {gtm.__version__} " in machine.does("gtm", "status")
+        control.write_text(sound)
+        machine.does("gtm", "replace")
+        assert "gtm 99.0.0 " in machine.does("gtm", "status")
+    assert (machine.show("MainPID"), machine.show("NRestarts"), machine.show("StatusText")) == (main, "0", ALL_UP)
+
+
 def test_killed_altogether_it_comes_back_with_its_sockets(machine: booted.Machine) -> None:
-    with asked(machine, "kill -9", 15):
+    with asked(machine, "kill -9", 20):
         sockets = listening(machine)
         machine.does("systemctl", "kill", "--signal=KILL", "gtm")
         machine.until(lambda: (machine.show("NRestarts"), machine.show("ActiveState")), ("1", "active"), 30)
@@ -303,7 +323,7 @@ def test_with_the_sockets_of_systemd_it_needs_no_capability_and_a_restart_loses_
         machine.does("bash", "-euc", line)
     assert {of_process(machine, pid)["CapPrm"] for pid in processes(machine)} == {"0" * 16}
     sockets = listening(machine)
-    with asked(machine, "systemctl restart with gtm.socket", 10):
+    with asked(machine, "systemctl restart with gtm.socket", 20):
         machine.does("systemctl", "restart", "gtm")
         assert listening(machine) == sockets
     machine.does("systemctl", "stop", "gtm")
