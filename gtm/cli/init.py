@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from gtm.cli import tables
+
 SAMPLE = """\
 # yaml-language-server: $schema=gtm.schema.json
 #
@@ -71,7 +73,8 @@ COLLECTIONS = ("healthchecks", "zones")
 
 @click.command("init")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-def command(directory: Path) -> None:
+@tables.as_json
+def command(directory: Path, as_json: bool) -> None:
     """Write a small, commented, valid configuration into DIRECTORY.
 
     Nothing that is there is ever overwritten.
@@ -93,6 +96,9 @@ def command(directory: Path) -> None:
         files.write_atomically(str(target), SAMPLE.encode())
     except OSError as wrong:
         raise click.ClickException(f"{wrong.filename or directory}: {wrong.strerror or wrong}") from None
+    if as_json:
+        tables.say_json({"wrote": str(target)})
+        return
     click.echo(f"wrote {target}; next: gtm check {target}")
 
 

@@ -103,8 +103,10 @@ def release(*, target: str, dry_run: bool, break_glass: bool, as_json: bool, url
         return
     gone = body["released"]
     parts = [f"orders {', '.join(gone['orders'])}"] if gone["orders"] else []
-    parts += [f"hold-downs of {', '.join(gone['latches'])}"] if gone["latches"] else []
-    click.echo(tables.clean(f"released {' and '.join(parts) or target}"))
+    held = f"hold-downs of {', '.join(gone['latches'])}"
+    parts += [held] if gone["latches"] and gone["orders"] else []
+    nothing = f"no order lay on {target}; {held} are lifted where there were any"
+    click.echo(tables.clean(f"released {' and '.join(parts)}" if parts else nothing))
     if gone["left"]:
         click.echo(tables.clean(f"orders on more than {target} still lie on it: {', '.join(gone['left'])}"))
 

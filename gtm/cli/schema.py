@@ -11,7 +11,8 @@ import click
 @click.option(
     "--format", "form", type=click.Choice(["json", "markdown"]), default="json", help="For editors or people."
 )
-def command(form: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def command(form: str, as_json: bool) -> None:
     """Print a JSON Schema of the configuration, for editors.
 
     gtm schema > gtm.schema.json, and `# yaml-language-server: $schema=gtm.schema.json` as the first line of the
@@ -20,7 +21,7 @@ def command(form: str) -> None:
     from gtm import app
     from gtm.config import editor, reference
 
-    if form == "markdown":
+    if form == "markdown" and not as_json:
         click.echo(reference.markdown(app.kinds(), app.senders()), nl=False)
         return
     click.echo(json.dumps(editor.json_schema(app.kinds(), app.senders()), indent=2))

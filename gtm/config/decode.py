@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,8 @@ _LISTS: Final = {"include", "alerts"}
 """Sections that grow by every file."""
 MAX_PASSES: Final = 20
 """How often what is wrong is cut out and the rest tried again: each pass cuts nearer to the root."""
+MOST_NAMED: Final = 8
+"""In one hint: a line, not a list."""
 
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
@@ -122,6 +124,13 @@ def near(word: str, known: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
     # Of three letters, two exchanged leave a likeness of a half only.
     found = difflib.get_close_matches(word, list(known), 1, 0.5 if len(word) <= 3 else 0.6)
     return f"did you mean {found[0]!r}?" if found else ""
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """Return a hint that names the nearest known word, else some of those that there are."""
+    some = sorted(known)[:MOST_NAMED]
+    more = f", and {len(known) - len(some)} more" if len(known) > len(some) else ""
+    return near(word, list(known)) or (f"known: {', '.join(some)}{more}" if some else "nothing of the kind is defined")
 
 
 def decode(documents: Sequence[marks.Document], known: Mapping[str, model.Kind], report: Report) -> Decoded:
@@ -300,16 +309,16 @@ def _tell(one: Any, of: type[pydantic.BaseModel], at: marks.Path, report: Report
         hint = near(str(last), siblings) or (f"known here: {', '.join(sorted(siblings))}" if siblings else "")
         report.error("unknown-key", path, f"{str(last)!r} is not a setting here", hint, "key")
     elif kind == "missing":
-        report.error("missing-key", path[:-1], f"`{last}` is missing", at="key")
+        report.error("missing-key", path[:-1], f"`{last}` is missing", _meaning(of, loc), "key")
     elif kind in _WANTED:
-        hint = "put it into quotes" if kind == "string_type" and isinstance(given, int | float) else ""
+        hint = "put it into quotes" if kind == "string_type" and isinstance(given, int | float) else _meaning(of, loc)
         report.error("wrong-type", path, f"{shown} is not {_WANTED[kind]}", hint)
     elif kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
-        report.error("out-of-range", path, f"{shown} is out of range: {words} {more[bound]:g}")
+        report.error("out-of-range", path, f"{shown} is out of range: {words} {more[bound]:g}", _meaning(of, loc))
     elif kind == "literal_error":
         hint = near(str(given), [word.strip("' ") for word in more["expected"].replace(" or ", ",").split(",")])
-        report.error("bad-value", path, f"{shown} is none of {more['expected']}", hint)
+        report.error("bad-value", path, f"{shown} is none of {more['expected']}", hint or _meaning(of, loc))
     elif kind in {"too_short", "too_long"}:
         report.error("empty-list" if kind == "too_short" else "out-of-range", path, "the list is too " + kind[4:])
     elif "said" in more:
@@ -330,6 +339,17 @@ def _keys_at(of: type[pydantic.BaseModel], loc: marks.Path) -> set[str]:
             if part in members:
                 here = members[part]
     return {word for word in _fields(here) if word != "secret"}
+
+
+def _meaning(of: type[pydantic.BaseModel], loc: marks.Path) -> str:
+    """Return what the innermost named setting of `loc` means, as the documentation says it; empty when none does."""
+    here, said = of, ""
+    for part in loc:
+        if isinstance(part, str) and isinstance(here, type) and part in _fields(here):
+            infos = (info for name, info in here.model_fields.items() if part in {name, info.alias})
+            said = f"`{part}`: {next(infos).description}"
+            here = _fields(here)[part]
+    return said
 
 
 def _fields(of: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from gtm.config import (
     doors,
     fields,
     guarding,
+    hints,
     marks,
     nodes,
     observing,
@@ -147,7 +148,7 @@ def load(
             probes.named(policy)
         files = (*(one.file for one in documents), *_zone_files(documents))
         snapshot = _snapshot(nouns, served, policies, probes, _Own(node, store, receivers, tuple(dict.fromkeys(files))))
-    return Loaded(snapshot, _ordered(report.problems, [one.file for one in documents]), dict(texts))
+    return Loaded(snapshot, _ordered(hints.given(report.problems), [one.file for one in documents]), dict(texts))
 
 
 def _documents(

@@ -38,7 +38,7 @@ class Nouns:
         if self.decoded.exists(section, name):
             return True
         there = self.profiles if section == "checks" else getattr(self.decoded.config, section)
-        hint = decode.near(name, there)
+        hint = decode.nearest(name, there)
         at: marks.At = "key" if "members" in path else "value"
         self.report.error(f"unknown-{what}", path, f"there is no {what} {name!r}", hint, at)
         return False
@@ -222,7 +222,7 @@ def _dependencies(nouns: Nouns, written: list[str] | None, path: marks.Path) -> 
         elif nouns.decoded.exists("sites", site):
             found.append(SITE + site)
         else:
-            hint = decode.near(word, [*nouns.decoded.config.endpoints, *nouns.decoded.config.sites])
+            hint = decode.nearest(word, [*nouns.decoded.config.endpoints, *nouns.decoded.config.sites])
             message = f"there is no endpoint or site {word!r}"
             nouns.report.error("unknown-dependency", (*path, "depends_on", index), message, hint)
     return tuple(dict.fromkeys(found))

@@ -205,6 +205,17 @@ def test_a_release_hands_the_target_on_whole(fake: fake_node.FakeNode, gtm: Run,
     assert fake.asked == [("drop_order", target, "loopback")]
 
 
+def test_a_release_of_what_nothing_lies_on_does_not_boast(
+    fake: fake_node.FakeNode, gtm: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(which: str, by: str, break_glass: bool = False) -> node.Released:
+        return node.Released((), ("fra-1",))
+
+    monkeypatch.setattr(fake, "drop_order", nothing)
+    said = "no order lay on fra-1; hold-downs of fra-1 are lifted where there were any\n"
+    assert gtm("release", "fra-1").stdout == said
+
+
 def test_orders_are_listed_with_by_whom_why_and_until_when(fake: fake_node.FakeNode, gtm: Run) -> None:
     assert gtm("orders").stdout == "no orders are in force\n"
     order = seen.Override("a1", "fra-*", "weight", 0.5, "ops", "new disks", fake_node.NOW, fake_node.NOW + 60)

@@ -44,6 +44,14 @@ def test_each_command_can_be_imported_and_explains_itself(name: str) -> None:
     assert result.stdout.startswith(f"Usage: cli {name}")
 
 
+@pytest.mark.parametrize("name", sorted({*main.COMMANDS} - {"serve", "completion"}))  # a daemon, and a script
+def test_whatever_tells_something_tells_it_in_json_too(name: str) -> None:
+    command = main.LazyGroup().get_command(click.Context(main.cli), name)
+    told = command.commands.values() if isinstance(command, click.Group) else [command]
+    assert all("--json" in option.opts for one in told if one for option in one.params if option.name == "as_json")
+    assert all(any(option.name == "as_json" for option in one.params) for one in told if one)
+
+
 @pytest.mark.parametrize("name", ["status", "events", "orders", "drain", "reload", "version", "completion", "explain"])
 def test_a_command_that_asks_a_node_starts_without_the_heavy_modules(name: str) -> None:
     code = (

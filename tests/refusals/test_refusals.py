@@ -48,6 +48,7 @@ def test_a_broken_configuration_is_refused_with_all_its_errors_and_no_other(path
         )
         left.remove(found[0])
     assert not left
+    assert [one.code for one in loaded.problems if not one.hint] == []  # what to do about it is said of everything
     shown = show.problems(loaded.problems, loaded.texts)
     assert all(f"[{code}]" in shown for code, _, _ in expected)
 
