@@ -18,11 +18,12 @@ help:
 demo: .venv/run
 	@$(BIN)/gtm demo $(ARGS)
 
-# Whoever is done takes over what waits for the other. And what was compiled is kept: the tests start some hundred
-# processes, and each would compile all of GTM again where the environment says that nothing is to be written.
+# Three on two cores, because many tests wait for a process or a clock; whoever is done takes over what another has left.
+# What was compiled is kept: the tests start some hundred processes, and each would compile all of GTM again where the
+# environment says that nothing is to be written.
 test slow: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev
-	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 check: .venv/dev
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }

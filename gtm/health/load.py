@@ -50,7 +50,7 @@ def step(load: Load, ok: bool | None, profile: model.Profile, result: seen.Probe
             return replace(load, hot=load.hot + 1, cool=0)
         return Load(max(load.level, min(load.level + 1, deepest)), why=why)
     if not quiet or not load.level:
-        return replace(load, hot=0, cool=0)
+        return replace(load, hot=0, cool=0) if load.hot or load.cool else load
     if load.cool + 1 < COOL:
         return replace(load, hot=0, cool=load.cool + 1)
     return Load(load.level - 1, why=load.why)

@@ -144,14 +144,13 @@ def sticky(seats: tuple[Seat, ...], answers: int, key: bytes) -> Turn:
     if len(seats) == 1:
         return _turn([(seats[0], None)], (seats,), answers)
     scores = [[seat.weight * draw for draw in _draws(key, seat.answer.endpoint)] for seat in seats]
-    behind = [{seats.index(seat) for seat in _behind(seat, (seats,))} if answers > 1 else set() for seat in seats]
+    behind = [sorted(map(seats.index, _behind(seat, (seats,)))) if answers > 1 else [] for seat in seats]
     pairs: list[tuple[Seat, Seat | None]] = []
     everyone = range(len(seats))
     for row in zip(*scores, strict=True):
-        order = sorted(everyone, key=row.__getitem__, reverse=True)
-        may = behind[order[0]]
-        second = next((seats[one] for one in order if one in may), None)
-        pairs.append((seats[order[0]], second))
+        first = max(everyone, key=row.__getitem__)
+        may = behind[first]
+        pairs.append((seats[first], seats[max(may, key=row.__getitem__)] if may else None))
     return _turn(pairs, (seats,), answers)
 
 
@@ -222,15 +221,15 @@ def _behind(first: Seat, bands: Bands) -> tuple[Seat, ...]:
 
 def _turn(pairs: Sequence[tuple[Seat, Seat | None]], bands: Bands, answers: int) -> Turn:
     """Complete each (first, second) to a whole reply, and index equal replies once."""
-    at: dict[tuple[Seat, Seat | None], int] = {}
+    at: dict[tuple[int, int], int] = {}  # by identity: to hash a seat is to hash all that it holds
     replies: dict[Reply, int] = {}
     slots = []
     rests = [_Rest.of(band) for band in bands] if answers > 2 else []
     for pair in pairs:
-        if pair not in at:
-            reply = _complete(pair, rests, answers)
-            at[pair] = replies.setdefault(reply, len(replies))
-        slots.append(at[pair])
+        slot = at.get(same := (id(pair[0]), id(pair[1])))
+        if slot is None:
+            slot = at[same] = replies.setdefault(_complete(pair, rests, answers), len(replies))
+        slots.append(slot)
     if len(replies) == 1:
         slots = [0]
     return Turn(tuple(replies), tuple(slots))
