@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import collections
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gtm import events, seen
-from gtm.app import movements, series, shares, sketch
+from gtm.app import breathing, movements, series, shares, sketch
 from gtm.serve import tap
 from gtm.wire import report
 
@@ -90,9 +90,10 @@ def shown(family: int, network: int, bits: int) -> str:
     return f"{ipaddress.ip_address(network.to_bytes(4 if family == 4 else 16, 'big'))}/{bits}"
 
 
-def ranked(values: Mapping[str, Iterable[float | None]], step_s: int) -> list[Mapping[str, Any]]:
-    """Return rates over time as totals with their shares, largest first, at most TOP."""
-    sums = {name: sum(value for value in points if value is not None) * step_s for name, points in values.items()}
+def ranked(values: series.Values, step_s: int) -> breathing.Steps[list[Mapping[str, Any]]]:
+    """Return rates over time as totals with their shares, largest first, at most TOP; in steps."""
+    found = yield from series.totals(values)
+    sums = {name: total * step_s for name, total in found.items()}
     whole = sum(sums.values()) or 1.0
     ordered = sorted((item for item in sums.items() if item[1] > 0), key=lambda item: (-item[1], item[0]))
     return [{"name": name, "count": round(count), "share": round(count / whole, 4)} for name, count in ordered[:TOP]]

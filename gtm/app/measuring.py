@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gtm import brain, events, model, ports, seen
-from gtm.app import analytics, book, geography, lately, meter, series, watching
+from gtm.app import analytics, book, breathing, geography, lately, meter, series, watching
 from gtm.serve import tap
 from gtm.web import node as desk
 
@@ -105,7 +105,7 @@ class Measuring:
         at, values = series.thinned(at, values, every)
         if name:
             values = {one: points for one, points in values.items() if _matches(one, name)}
-        shown = series.largest(values, MOST_SERIES, about.counted)
+        shown = await breathing.through(series.largest(values, MOST_SERIES, about.counted))
         lines = [{"name": one, "values": points} for one, points in shown.items()]
         return {"kind": kind, "by": by, "unit": about.unit, "step_s": step_s * every, "at": at, "series": lines}
 
@@ -113,7 +113,7 @@ class Measuring:
         """Return the step, the moments and the values since then, as fine as they are kept for so long."""
         now = self._wall()
         if now - since <= HOUR_S + SLACK_S:
-            return series.FINE_S, *self.recorder.hour(kind, by, since)
+            return series.FINE_S, *await breathing.through(self.recorder.hour_in_steps(kind, by, since))
         step_s = series.MINUTE_S if now - since <= DAY_S + SLACK_S else series.TEN_MINUTES_S
         rows = await store.measured(step_s, kind, by, max(since, now - MONTH_S))
         whole = (step_s, kind, by)
@@ -128,7 +128,7 @@ class Measuring:
             totals[kind] = {}
             for by in series.KINDS[kind].by:
                 step_s, _, values = await self._points(store, kind, by, since)
-                totals[kind][by] = analytics.ranked(values, step_s)
+                totals[kind][by] = await breathing.through(analytics.ranked(values, step_s))
         return {
             "since": since,
             "until": now,

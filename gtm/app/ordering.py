@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from gtm import errors, preview, seen, view
+from gtm.app import breathing, taking
 from gtm.app import node as nodes
-from gtm.app import taking
 from gtm.health import orders as targets
 from gtm.health import safety
 from gtm.web import node as desk
@@ -23,8 +23,6 @@ T = TypeVar("T")
 CONFIRM_S = 2.0
 # Orders that take members out of all answers (semantics B5).
 BARRING = frozenset({"drain", "down"})
-# So long the loop may belong to a preview; probes and the web are waiting.
-BREATH_S = 0.01
 # Ours among the papers in the store: until when old answers live, by order.
 PAPER = "safe"
 # What was proven is written down this much later, however often rings are swapped meanwhile.
@@ -195,18 +193,13 @@ class Ordering:
     async def _stepwise(self, steps: preview.Steps[T]) -> T:
         """Take all steps, and let others have the loop in between. Raises `Refused` when a reload comes between."""
         await taking.decided(self.node.brain)
-        snapshot, until_s = self.node.brain.snapshot, time.monotonic() + BREATH_S
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                found: T = end.value
-                return found
-            if time.monotonic() >= until_s:
-                await asyncio.sleep(0)
-                until_s = time.monotonic() + BREATH_S
-                if self.node.brain.snapshot is not snapshot:
-                    raise desk.Refused("conflict", "the configuration changed meanwhile", "try again")
+        snapshot = self.node.brain.snapshot
+
+        def look() -> None:
+            if self.node.brain.snapshot is not snapshot:
+                raise desk.Refused("conflict", "the configuration changed meanwhile", "try again")
+
+        return await breathing.through(steps, look)
 
     async def _keep(self, order: seen.Override) -> None:
         try:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gtm import seen
+from gtm.app import breathing
 
 FINE_S = 10  # the step of the last hour; a minute is a whole number of them
 FINE_POINTS = 360
@@ -20,6 +21,7 @@ MINUTE_S, TEN_MINUTES_S = 60, 600
 # Of one kind and division in memory (1.4 kB each), and in one row of the store (some 2 kB, packed).
 MOST_TRACKED = 2000
 MOST_STORED = 200
+STEP_NAMES = 20  # so many hours of one name are read in one step: a millisecond
 MOST_ROWS = 31 * 86400 // TEN_MINUTES_S + 1
 OTHER = "other"
 Values = dict[str, list[float | None]]
@@ -239,10 +241,20 @@ class Recorder:
 
     def hour(self, kind: str, by: str, since_s: float) -> tuple[list[int], Values]:
         """Return when the periods since then began, and each name's values in them; None is nothing known."""
+        at, found = breathing.at_once(self.hour_in_steps(kind, by, since_s))
+        return at, {name: shown(values) for name, values in found.items()}
+
+    def hour_in_steps(self, kind: str, by: str, since_s: float) -> breathing.Steps[tuple[list[int], Values]]:
+        """Return the same with all digits, in steps: with very many names it takes long."""
         slots = sorted((at, slot) for slot, at in enumerate(self._at) if at >= 0 and at + FINE_S > since_s)
-        points = self._tracks[kind, by].points
-        found = {name: [_number(ring[slot]) for _, slot in slots] for name, ring in points.items()}
-        return [at for at, _ in slots], {name: values for name, values in found.items() if {*values} != {None}}
+        found: Values = {}
+        for at, (name, ring) in enumerate(list(self._tracks[kind, by].points.items())):
+            values = [value if math.isfinite(value := ring[slot]) else None for _, slot in slots]
+            if any(value is not None for value in values):
+                found[name] = values
+            if at % STEP_NAMES == 0:
+                yield
+        return [at for at, _ in slots], found
 
 
 def laid_out(rows: Sequence[seen.Measured]) -> tuple[list[int], Values]:
@@ -264,15 +276,34 @@ def thinned(ats: list[int], values: Values, every: int) -> tuple[list[int], Valu
     return ats[::every], thin
 
 
-def largest(values: Values, most: int, counted: bool) -> Values:
-    """Return the `most` largest series, largest first; the rest is summed in OTHER (or averaged)."""
-    ranked = sorted(values, key=lambda name: (name != OTHER, _total(values[name])), reverse=True)
+def totals(values: Values) -> breathing.Steps[dict[str, float]]:
+    """Return the sum of each series, in steps."""
+    sums = {}
+    for at, (name, points) in enumerate(values.items()):
+        sums[name] = sum(value for value in points if value is not None)
+        if at % STEP_NAMES == 0:
+            yield
+    return sums
+
+
+def largest(values: Values, most: int, counted: bool) -> breathing.Steps[Values]:
+    """Return the `most` largest series, largest first; the rest is summed in OTHER (or averaged). In steps."""
+    sums = yield from totals(values)
+    ranked = sorted(values, key=lambda name: (name != OTHER, sums[name]), reverse=True)
     if len(ranked) <= most and (OTHER not in values or len(ranked) <= 1):
-        return {name: values[name] for name in ranked}
+        return {name: shown(values[name]) for name in ranked}
     kept = [name for name in ranked if name != OTHER][: most - 1]
     rest = [values[name] for name in ranked if name not in set(kept)]
-    fold = _sum if counted else _mean
-    return {name: values[name] for name in kept} | {OTHER: [fold(column) for column in zip(*rest, strict=True)]}
+    fold, others = (_sum if counted else _mean), []
+    for column in zip(*rest, strict=True):
+        others.append(fold(column))
+        yield
+    return {name: shown(values[name]) for name in kept} | {OTHER: shown(others)}
+
+
+def shown(values: Sequence[float | None]) -> list[float | None]:
+    """Return values with as many digits as they are good for."""
+    return [None if value is None else float(f"{value:.6g}") for value in values]
 
 
 def _rest(kept: Sequence[tuple[str, float]], values: Mapping[str, float], counted: bool) -> dict[str, float]:
@@ -283,14 +314,6 @@ def _rest(kept: Sequence[tuple[str, float]], values: Mapping[str, float], counte
         whole = sum(left) if counted else sum(left) / len(left)
         out[OTHER] = out.get(OTHER, 0.0) + whole if counted else whole
     return out
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def _total(values: Sequence[float | None]) -> float:
-    return sum(value for value in values if value is not None)
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

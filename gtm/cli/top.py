@@ -16,8 +16,11 @@ LISTS = {
     "endpoints": ("Endpoints", "answers", "endpoint"),
     "places": ("Places", "answers", "country"),
     "networks": ("Networks", "answers", "asn"),
+    "subnets": ("Client subnets", "queries", "subnet"),
+    "transports": ("Transports", "queries", "transport"),
     "resolvers": ("Resolvers, of the last hour", "resolvers", ""),
     "shares": ("Shares of ten minutes", "shares", ""),
+    "movements": ("Whom failovers and orders moved", "movements", ""),
 }
 
 
@@ -28,7 +31,7 @@ LISTS = {
 @tables.as_json
 @client.options
 def command(what: tuple[str, ...], since: str, most: int, as_json: bool, url: str) -> None:
-    """What is asked for most, by whom and from where; and whether members get their shares."""
+    """What is asked for most, by whom and from where; whether members get their shares, and whom a failover moved."""
     found = client.reach(url).get("analytics", {"since": since})
     if as_json:
         tables.say_json(found)
@@ -64,8 +67,18 @@ def _shares(title: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     ])  # fmt: skip
 
 
+def _movements(title: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+    head = ("when", "what happened", "answers a minute", "moved", "from", "to")
+    return tables.table(title, head, [
+        ("", (tables.moment(one["at"]), ", ".join(one["subjects"]), f"{one['answers_per_minute_before']:g}",
+              f"{one['pools']['moved_per_minute']:g}" if one["settled"] else "being measured",
+              *(", ".join(line["pool"] for line in one["pools"][side]) for side in ("from", "to"))))
+        for one in rows
+    ])  # fmt: skip
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-_TABLES = {"resolvers": _resolvers, "shares": _shares}
+_TABLES = {"resolvers": _resolvers, "shares": _shares, "movements": _movements}

@@ -105,7 +105,9 @@ def _below(
         text = "The configuration on disk was refused; the old one stays."
         yield Headline("warn", text, config.get("trouble", ""), at)
     but = "" if suffers else "Every name is on its first pool, but "
-    down = [row for row in shown["endpoints"].values() if row["state"] == "down"]
+    # Whose pool has failed is told with the names that suffer from it.
+    told = {key for key, row in shown["pools"].items() if row["condition"] == "down"} if suffers else set()
+    down = [row for row in shown["endpoints"].values() if row["state"] == "down" and told.isdisjoint(row["pools"])]
     if down:
         who = list(dict.fromkeys(str(row["endpoint"]) for row in down))
         first = min(down, key=lambda row: row.get("since") or float("inf"))

@@ -37,3 +37,9 @@ def test_top_as_json_is_what_the_node_said(gtm: Run) -> None:
 
 def test_a_list_that_there_is_not_is_wrong_usage(gtm: Run) -> None:
     assert gtm("top", "viewers").exit_code == 2
+
+
+def test_top_says_whom_a_failover_moved(gtm: Run) -> None:
+    said = " ".join(gtm("top", "movements").stdout.split())
+    assert "usable → failed" in said
+    assert "390 edge-eu edge-us" in said

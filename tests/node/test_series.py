@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import pytest
 
 from gtm import model, seen
-from gtm.app import measuring, series
+from gtm.app import breathing, measuring, series
 from gtm.store import memory
 from gtm.web import node as desk
 
@@ -117,9 +118,10 @@ def test_rows_hold_the_largest_names_and_the_rest_in_one_number() -> None:
 
 def test_the_largest_series_are_shown_and_the_rest_is_summed_or_averaged() -> None:
     values: series.Values = {"a": [1.0, None], "b": [3.0, 4.0], "c": [2.0, None], "other": [9.0, 9.0]}
-    assert series.largest(values, 2, counted=True) == {"b": [3.0, 4.0], "other": [12.0, 9.0]}
-    assert list(series.largest(values, 4, counted=True)) == ["b", "c", "a", "other"]
-    assert series.largest({"a": [1.0], "b": [3.0], "c": [2.0]}, 2, counted=False) == {"b": [3.0], "other": [1.5]}
+    assert breathing.at_once(series.largest(values, 2, counted=True)) == {"b": [3.0, 4.0], "other": [12.0, 9.0]}
+    assert list(breathing.at_once(series.largest(values, 4, counted=True))) == ["b", "c", "a", "other"]
+    mean = breathing.at_once(series.largest({"a": [1.0], "b": [3.0], "c": [2.0]}, 2, counted=False))
+    assert mean == {"b": [3.0], "other": [1.5]}
 
 
 async def ask(now: float, rows: list[seen.Measured], **asked: str | float) -> dict[str, object]:
@@ -167,3 +169,35 @@ def test_what_was_measured_by_checks_that_are_gone_is_forgotten() -> None:
     one.measures.clear()
     assert one.measures == {}
     assert one.probe_counts[("http", "ok")] == 1
+
+
+async def test_thousands_of_names_are_read_without_holding_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breathing, "BREATH_S", 0.0)  # after each step
+    one = measuring.Measuring(lambda *said: None, wall=lambda: NOW + 3600.0)
+    for at in range(0, 3600, series.FINE_S):
+        for name in range(300):
+            one.recorder.count("answers", "name", f"n{name}", 1.0)
+        one.recorder.tick(NOW + at, series.FINE_S)
+    turns = 0
+
+    async def live() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    others = asyncio.create_task(live())
+    found = await one.series(memory.MemoryStore(now=lambda: NOW), "answers", "name", NOW, "")
+    others.cancel()
+    assert (len(found["series"]), len(found["at"])) == (measuring.MOST_SERIES, 360)
+    assert turns > 300 / series.STEP_NAMES
+
+
+def test_a_step_of_the_largest_hour_is_short() -> None:
+    recorder = series.Recorder()
+    for at in range(0, 3600, series.FINE_S):
+        for name in range(300):
+            recorder.count("answers", "name", f"n{name}", 1.0)
+        recorder.tick(NOW + at, series.FINE_S)
+    steps = recorder.hour_in_steps("answers", "name", NOW)
+    assert sum(1 for _ in steps) == 300 / series.STEP_NAMES

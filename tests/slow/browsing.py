@@ -26,7 +26,7 @@ document.addEventListener("securitypolicyviolation", (one) =>
   window.breaches.push(`${one.violatedDirective} ${one.blockedURI}`));
 document.addEventListener("DOMContentLoaded", () => {
   const look = () => {
-    const text = document.querySelector(".headline")?.innerText ?? "";
+    const text = (document.querySelector(".headline")?.textContent ?? "").replace(/\\s+/g, " ");
     if (text !== window.headlines.at(-1)?.text) window.headlines.push({ text, at: Date.now() });
   };
   look();

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import time
 import urllib.request
@@ -154,7 +155,7 @@ async def test_a_dead_edge_is_on_the_page_within_two_seconds_of_the_verdict_with
         before = time.time()
         fallen.append("nyc-1")
         stage.kill(EDGES["nyc-1"])
-        said_at = await tab.said_at("nyc-1 is down")
+        said_at = await tab.said_at("nyc-1 is down.")
         verdict = until(lambda: fell(url, before))
         print(f"verdict to page: {said_at - verdict:.3f} s")
         assert said_at - verdict < 2
@@ -178,6 +179,37 @@ async def test_a_channel_that_stands_still_is_said_though_the_edge_answers(
         finally:
             stage.thaw(EDGES["fra-1"], "news")
         await tab.well()
+
+
+async def test_who_asks_and_what_each_member_was_given_stand_on_the_page(url: str, chromium: async_api.Browser) -> None:
+    until(lambda: ask(url, "/api/v1/analytics")["answers"]["country"], 60)  # the viewers have begun
+    async with browsing.tab(chromium, url) as tab:
+        panel = tab.page.locator("#audience")
+        for title in ("Resolvers that ask most", "Countries", "Networks", "Names"):
+            await expect(panel.get_by_role("heading", name=title)).to_be_visible(timeout=15_000)
+        await expect(panel).to_contain_text("with a client subnet")
+        await expect(panel.locator("section", has_text="Resolvers").locator("tbody tr").first).to_contain_text(
+            "127.0.0.1"
+        )
+        await expect(panel.locator("section", has_text="Names")).to_contain_text("news.live.example.com")
+        first = tab.page.locator(".card", has_text="edge-eu").locator("li .given").first
+        await expect(first).to_contain_text("intended")
+        await tab.accessible()
+        await tab.well()
+
+
+async def test_a_page_that_hears_nothing_does_not_go_on_saying_that_all_is_well(
+    tmp_path: Path, chromium: async_api.Browser
+) -> None:
+    async with running.node(big(), tmp_path) as node, browsing.tab(chromium, node.web) as tab:
+        await tab.said_at("All is well.")
+        control = next(one["pid"] for one in ask(node.web, "/api/v1/status")["processes"] if one["role"] == "control")
+        os.kill(control, signal.SIGKILL)  # the next one has another port: it is 0 in the configuration
+        await tab.said_at("No news from ns1-big.")
+        await expect(tab.page.locator(".headline")).to_contain_text("Its workers answer on")
+        await expect(tab.page.locator('[data-live="link"]')).to_contain_text("no news for")
+        await tab.accessible()
+        assert all("ERR_" in one for one in tab.troubles), tab.troubles  # the browser notes each request that failed
 
 
 async def test_the_why_box_shows_the_whole_decision_and_what_would_be(url: str, chromium: async_api.Browser) -> None:

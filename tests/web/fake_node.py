@@ -86,7 +86,13 @@ ANALYTICS: dict[str, Any] = {
         {"pool": "edge-eu", "endpoint": "fra-1", "intended": 0.5, "delivered": 0.8, "answers": 1000, "uneven": True,
          "differs_s": 300.0},
     ],
-    "movements": [], "samples": {"taken": 1000, "lost": 0},
+    "movements": [{
+        "at": NOW - 90, "subjects": ["edge-eu: usable → failed"], "cause": "0 of 1 up", "settled": True,
+        "answers_per_minute_before": 600.0,
+        "endpoints": {"from": [], "to": [], "moved_per_minute": 0.0},
+        "pools": {"from": [{"pool": "edge-eu", "before": 400.0, "after": 0.0}],
+                  "to": [{"pool": "edge-us", "before": 200.0, "after": 590.0}], "moved_per_minute": 390.0},
+    }], "samples": {"taken": 1000, "lost": 0},
 }  # fmt: skip
 
 

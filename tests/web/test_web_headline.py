@@ -124,6 +124,16 @@ def test_a_node_that_is_not_ready_says_why() -> None:
     assert found[0] == headline.Headline("bad", "Not ready.", "Not every worker has the table yet.")
 
 
+def test_an_endpoint_is_not_told_twice_when_its_pool_has_failed() -> None:
+    body = world.status(names=2)
+    body["names"][0]["rung"] = "fallback"
+    body["pools"][0] |= {"usable": False, "up": 0, "reason": "0 of 2 up"}
+    for one in (body["endpoints"][0], body["endpoints"][-1]):
+        one |= {"state": "down", "reason": "status 503", "since": 7.0}
+    others = [one.text for one in all_said(body)[1:]]
+    assert others == [f"{body['endpoints'][-1]['endpoint']} is down."]  # which is in another pool
+
+
 def test_all_is_well_only_when_nothing_else_is_said() -> None:
     assert said(world.status(names=2)).level == "ok"
     for key, value in (("guard", "tripped"), ("config", {"accepted": False, "at": 0.0, "trouble": "no"})):

@@ -1,6 +1,7 @@
 // Brings the page to life: asks who we are, draws what the server drew already, and listens.
 
 import { ask, page, token } from "./api.js";
+import { audience } from "./audience.js";
 import { door } from "./door.js";
 import { clockIs } from "./draw.js";
 import { events } from "./events.js";
@@ -38,6 +39,7 @@ async function start() {
     events();
     why();
     plots();
+    audience();
   }
   say("me");
   begin();

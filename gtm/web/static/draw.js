@@ -4,6 +4,7 @@ import { render } from "./vendor/lit-html/lit-html.js";
 import { span } from "./words.js";
 
 const taken = new Set();
+const places = new Map(); // "data-live" or "data-tools" and its name -> where that is; the whole page is long to search
 let ahead_s = 0; // the node's clock less ours
 
 export const now = () => Date.now() / 1000 + ahead_s;
@@ -11,9 +12,15 @@ export const clockIs = (at) => {
   ahead_s = at - Date.now() / 1000;
 };
 
+function place(kind, name) {
+  const key = `${kind}=${name}`;
+  if (!places.get(key)?.isConnected) places.set(key, document.querySelector(`[${kind}="${name}"]`));
+  return places.get(key);
+}
+
 // What the server drew gives way to what we draw, in the same frame, so nothing flashes.
 export function draw(where, template) {
-  const target = typeof where === "string" ? document.querySelector(`[data-live="${where}"]`) : where;
+  const target = typeof where === "string" ? place("data-live", where) : where;
   if (!target) return;
   if (!taken.has(target)) {
     target.replaceChildren();
@@ -24,7 +31,7 @@ export function draw(where, template) {
 }
 
 export const tools = (name, template) => {
-  const target = document.querySelector(`[data-tools="${name}"]`);
+  const target = place("data-tools", name);
   if (target) draw(target, template);
 };
 
@@ -32,10 +39,11 @@ export const tools = (name, template) => {
 function tell(within) {
   const at = now();
   for (const time of within.querySelectorAll("time[data-since], time[data-until]")) {
-    const { since, until, before = "", after = "", over = "now" } = time.dataset;
-    const left = until === undefined ? at - Number(since) : Number(until) - at;
-    const text = until !== undefined && left <= 0 ? over : `${before}${span(left)}${after}`;
-    if (time.textContent !== text) time.textContent = text;
+    const [until, before, after] = ["data-until", "data-before", "data-after"].map((one) => time.getAttribute(one));
+    const left = until === null ? at - Number(time.getAttribute("data-since")) : Number(until) - at;
+    const over = until !== null && left <= 0;
+    const text = over ? time.getAttribute("data-over") ?? "now" : `${before ?? ""}${span(left)}${after ?? ""}`;
+    if (time.firstChild?.data !== text) time.textContent = text;
   }
 }
 

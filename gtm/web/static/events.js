@@ -5,9 +5,10 @@ import { draw, tools } from "./draw.js";
 import { on, say } from "./store.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { repeat } from "./vendor/lit-html/directives/repeat.js";
-import { bare, clock, sign } from "./words.js";
+import { bare, clock, count, sign } from "./words.js";
 
-const MOST = 500;
+const MOST = 500; // searched
+const SHOWN = 100; // drawn: each change draws them again
 const GOOD = new Set(["up", "usable", "first", "judged", "accepted"]);
 const BAD = new Set(["down", "failed", "refused", "unusable", "tripped", "degraded", "last_resort"]);
 const KINDS = ["endpoint", "check", "pool", "name", "config", "guard", "order", "worker", "geo", "store", "node"];
@@ -37,7 +38,10 @@ function fits(one) {
 
 function redraw() {
   const shown = all.filter(fits);
-  draw("events", html`<ol class="events">${repeat(shown, (one) => one.id || `${one.at}${one.subject}`, line)}${shown.length ? nothing : html`<li class="none">${all.length ? "Nothing of that kind." : "Nothing yet."}</li>`}</ol>`);
+  const more = shown.length - SHOWN;
+  draw("events", html`<ol class="events">${repeat(shown.slice(0, SHOWN), (one) => one.id || `${one.at}${one.subject}`, line)}${
+    shown.length ? nothing : html`<li class="none">${all.length ? "Nothing of that kind." : "Nothing yet."}</li>`
+  }</ol>${more > 0 ? html`<p class="more">and ${count(more)} older ones that a search finds; <a href="/api/v1/events">all as JSON</a></p>` : nothing}`);
 }
 
 function controls() {

@@ -50,12 +50,17 @@ export function lists() {
     body: endpointTable,
   });
   const more = (pool) => html`<p class="more"><button type="button" @click=${() => endpoints.show({ pool: pool.pool })}>all ${count(pool.members)} members</button></p>`;
-  new List("pools", {
+  let shares = new Map(); // "pool/endpoint" -> what it was given
+  const pools = new List("pools", {
     limit: 12,
     states: ["trouble", "down", "weak", "up"],
     hint: "pool or reason",
-    body: (rows) => html`<div class="cards">${repeat(rows, (one) => one.pool, (one) => poolCard(one, act, more))}</div>
+    body: (rows) => html`<div class="cards">${repeat(rows, (one) => one.pool, (one) => poolCard(one, act, more, shares))}</div>
 ${rows.length ? nothing : html`<p class="none">No pool fits.</p>`}`,
+  });
+  on("shares", (found) => {
+    shares = found;
+    pools.redraw();
   });
   on("site", (site) => endpoints.show({ site }));
 }

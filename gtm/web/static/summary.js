@@ -9,7 +9,7 @@ import { count, plural, sign, span } from "./words.js";
 
 const LOST_MS = 3000; // a control process that begins anew is back by then
 
-const more = ({ level, text, why, since: at }) => html`<li class=${level}><span class="mark" aria-hidden="true">${sign(level)}</span>
+const more = ({ level, text, why, since: at }) => html`<li class=${level}><span class="tick" aria-hidden="true">${sign(level)}</span>
 <b>${text}</b> ${why} ${at ? html`${since(at, "For ")}.` : nothing}</li>`;
 
 function headline({ level, text, why, since: at }, also = []) {

@@ -8,7 +8,8 @@ const WORDS = { weak: "weakened", last_resort: "last resort", first: "first pool
 
 export const sign = (state) => SIGNS[state] ?? "?";
 export const word = (state) => WORDS[state] ?? String(state).replaceAll("_", " ");
-export const count = (number) => Number(number ?? 0).toLocaleString("en");
+const COUNTS = new Intl.NumberFormat("en"); // made once: that is what takes long
+export const count = (number) => COUNTS.format(number ?? 0);
 export const percent = (part) => `${Math.round(part * 100)}%`;
 export const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
 
@@ -26,11 +27,11 @@ export function span(seconds) {
 
 const two = (number) => String(number).padStart(2, "0");
 
-// A moment in the clock of whoever looks; the date only when it is not today's.
-export function clock(at) {
+// A moment in the clock of whoever looks; the date only when it is not today's, or when it is asked for.
+export function clock(at, dated = false) {
   const then = new Date(at * 1000);
   const time = `${two(then.getHours())}:${two(then.getMinutes())}:${two(then.getSeconds())}`;
-  return then.toDateString() === new Date().toDateString()
+  return !dated && then.toDateString() === new Date().toDateString()
     ? time
     : `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())} ${time}`;
 }
