@@ -65,6 +65,33 @@ def test_a_family_of_addresses_that_is_not_spoken_here_is_a_warning_and_no_error
     assert found["what"] == "this machine has no road to it: network is unreachable"
 
 
+def test_a_delegation_that_is_really_broken_is_found_with_what_to_do(world: delegated.World) -> None:
+    (ns1, ns1_v6), (ns2, _) = delegated.OURS["ns1"], delegated.OURS["ns2"]
+    file = world.logs / "broken.yaml"
+    text = (world.logs / "ns1" / "gtm.yaml").read_text().replace(ns2, "192.0.2.77")  # the parent's glue is older
+    # The parent has delegated this one to us, and nobody serves it.
+    file.write_text(f"{text}  lame.example: {{nameservers: {{ns1.{delegated.ZONE}.: [{ns1}]}}}}\n")
+    world.run("ip", "rule", "add", "pref", "100", "lookup", "local")
+    world.run("ip", "rule", "del", "pref", "0")
+    world.run("ip", "rule", "add", "pref", "1", "to", ns1, "ipproto", "tcp", "dport", "53", "unreachable")
+    try:
+        said = doctor(world, "-c", str(file))
+    finally:
+        world.run("ip", "rule", "add", "pref", "0", "lookup", "local")
+        for pref in ("1", "100"):
+            world.run("ip", "rule", "del", "pref", pref)
+    assert not said["ok"]
+    found = {(one["about"], one["what"].partition(":")[0]): one["do"] for one in said["findings"] if one["do"]}
+    for about, what in (
+        (f"ns2.{delegated.ZONE}. at the parent of {delegated.ZONE}.", f"its glue {ns2} is not what we serve"),
+        (f"ns2.{delegated.ZONE}. (192.0.2.77) of {delegated.ZONE}.", ""),
+        (f"ns1.{delegated.ZONE}. ({ns1}) of {delegated.ZONE}.", "no answer over TCP"),
+        (f"ns1.{delegated.ZONE}. ({ns1}) of lame.example.", "it does not serve the zone (lame)"),
+    ):
+        assert any(key[0] == about and what in key[1] for key in found), (about, what, found)
+    assert not any(about == f"ns1.{delegated.ZONE}. ({ns1_v6}) of {delegated.ZONE}." for about, _ in found)
+
+
 def test_F6_the_doctor_sees_that_a_node_is_gone_and_that_another_has_another_configuration(
     world: delegated.World,
 ) -> None:
