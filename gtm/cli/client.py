@@ -113,6 +113,8 @@ class Client:
         return connection.getresponse()
 
     def _unreachable(self, wrong: Exception) -> Unreachable:
+        if isinstance(wrong, TimeoutError):
+            return Unreachable(f"{self.url} has not answered in time; what was asked may yet be done")
         why = (wrong.strerror if isinstance(wrong, OSError) else "") or str(wrong) or type(wrong).__name__
         return Unreachable(f"no node answers at {self.url}: {why} (is `gtm serve` running? see --url)")
 

@@ -9,6 +9,9 @@ import click
 
 from gtm.cli import client, tables
 
+# A big configuration is read with the patience of a process that gives way to probes and answers.
+WAIT_S = 120.0
+
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Accept a plan that moves much or leaves a name with nothing.")
@@ -17,7 +20,7 @@ from gtm.cli import client, tables
 def command(yes: bool, as_json: bool, url: str) -> None:
     """Read the configuration again; print the plan, or the problems when it is refused."""
     try:
-        body = client.reach(url).post("reload", {"yes": yes})
+        body = client.reach(url).post("reload", {"yes": yes}, wait_s=WAIT_S)
     except client.NotDone as wrong:
         if as_json:
             tables.say_json(wrong.body)

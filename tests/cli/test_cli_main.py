@@ -12,7 +12,7 @@ import pytest
 from click import testing
 
 from gtm import errors
-from gtm.cli import client, main
+from gtm.cli import client, main, reload
 from tests.cli.conftest import Run
 from tests.web import fake_node
 
@@ -61,6 +61,16 @@ def test_a_command_that_asks_a_node_starts_without_the_heavy_modules(name: str) 
     )
     done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_node_that_takes_too_long_is_not_said_to_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "WAIT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        result = testing.CliRunner().invoke(main.cli, ["reload", "--url", url])
+    assert (result.exit_code, result.stderr) == (
+        1, f"Error: {url} has not answered in time; what was asked may yet be done\n"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("words", CLIENT_COMMANDS)
