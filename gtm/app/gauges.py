@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from gtm import __version__, model, view
 from gtm.app import node as nodes
 from gtm.app import watching as watchers
+from gtm.web import metrics
 from gtm.web import node as desk
 
 # What the workers count, by the metric that shows it.
@@ -50,6 +52,23 @@ def observed(watching: watchers.Watching) -> dict[str, desk.Samples]:
     return found
 
 
+def measured(measures: Mapping[model.CheckKey, Mapping[str, model.Value]]) -> dict[str, desk.Samples]:
+    """Return what checks measured, and how much of it is too much to show: of 2,000 checks that is most."""
+    numbers = (
+        (key, name, value)
+        for key, found in measures.items()
+        for name, value in found.items()
+        if isinstance(value, (int, float))
+    )
+    shown: dict[tuple[str, ...], float] = {
+        (key.profile, key.endpoint, name, key.family, key.name): float(value)
+        for key, name, value in itertools.islice(numbers, metrics.MAX_SERIES)
+    }
+    left_out = sum(1 for _ in numbers)  # counted, and no label made: forty thousand of them hold up the loop
+    dropped: desk.Samples = {("gtm_check_measure",): float(left_out)} if left_out else {}
+    return {"check_measure": shown, metrics.DROPPED.name: dropped}
+
+
 def collect(node: nodes.Node) -> desk.Metrics:
     """Return all counts and gauges as they are now."""
     mind, now, wall = node.brain, time.monotonic(), time.time()
@@ -66,12 +85,7 @@ def collect(node: nodes.Node) -> desk.Metrics:
     found["probe_lag_seconds"] = {(): node.runner.lag_s}
     found["stalled_seconds_total"] = {(): node.runner.stalled_s}
     found["watched_connections"] = {(): float(node.runner.watched)}
-    found["check_measure"] = {
-        (key.profile, key.endpoint, name, key.family, key.name): float(value)
-        for key, measures in node.measuring.measures.items()
-        for name, value in measures.items()
-        if isinstance(value, (int, float))
-    }
+    found |= measured(node.measuring.measures)
     intended = node.measuring.counts["intended"]
     found["pool_answers_intended_total"] = {labels: count / 1000 for labels, count in intended.items()}
     found |= observed(node.measuring.watching)

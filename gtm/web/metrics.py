@@ -100,9 +100,9 @@ class Collector(registries.Collector):
     def collect(self) -> Iterator[core.Metric]:
         """Yield the families. Raises `ValueError` for a metric that is not in `METRICS`."""
         snapshot = self._snapshot()
-        if unknown := set(snapshot) - set(BY_NAME):
+        if unknown := set(snapshot) - {*BY_NAME, DROPPED.name}:
             raise ValueError(f"metrics that nobody declared: {sorted(unknown)}")
-        dropped: dict[tuple[str, ...], float | node.Histogram] = {}
+        dropped = dict(snapshot.get(DROPPED.name, {}))  # what the node has left out itself
         for metric in METRICS:
             if metric.name in snapshot:
                 kept, lost = self._bounded(metric, snapshot[metric.name])

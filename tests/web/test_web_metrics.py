@@ -8,6 +8,8 @@ import aiohttp
 import pytest
 from prometheus_client import parser
 
+from gtm import model
+from gtm.app import gauges
 from gtm.web import metrics, node
 from tests.web import fake_node
 
@@ -131,6 +133,16 @@ def test_a_large_metric_is_written_in_pieces_with_one_head(monkeypatch: pytest.M
         f'gtm_answers_total{{endpoint="e{one}"}} {one}.0' for one in range(10)
     ]
     assert exposition.text() == b"".join(pieces)
+
+
+def test_what_checks_measured_is_bounded_where_it_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MAX_SERIES", 3)
+    key = [model.CheckKey("hls", f"e{one}", "ipv4") for one in range(2)]
+    found = gauges.measured({one: {"status": 200, "remark": "text", "playlist.age": 1.5} for one in key})
+    lines = metrics.Exposition(lambda: found).text().decode().splitlines()
+    shown = [line for line in lines if line.startswith("gtm_check_measure{")]
+    assert [line.rsplit(" ", 1)[1] for line in shown] == ["200.0", "1.5", "200.0"]
+    assert 'gtm_metric_series_dropped{metric="gtm_check_measure"} 1.0' in lines
 
 
 def test_a_gauge_that_went_away_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
