@@ -75,7 +75,7 @@ class Brain:
         self._remember_at_s = 0.0
         self._changed: set[str] = set()
         self._judged = False
-        self._judging = False  # judged, but some rings are from before
+        self.judging = False  # judged, but some rings are from before: all of them are made anew
 
     def prepare(self, snapshot: model.Snapshot, networks: seen.Networks) -> None:
         """Do what does not depend on health for a `ConfigCame` of these two. Needs nothing of the rest: any thread."""
@@ -170,7 +170,7 @@ class Brain:
 
     def judged(self) -> bool:
         """Say whether answers come from judged health (semantics A1)."""
-        return self._judged and not self._judging
+        return self._judged and not self.judging
 
     def pending(self) -> bool:
         """Say whether something was fed that the rings do not show yet."""
@@ -244,7 +244,7 @@ class Brain:
             ready = _prepared(snapshot, networks, self.serials)
         self.partition, grown, self._users = ready[2:]
         self.snapshot, self._configured = snapshot, True
-        self._judged, self._judging = self.health.judged(now), False
+        self._judged, self.judging = self.health.judged(now), False
         self._decisions, self._rings, self._first_ring = [], [], []
         self._dirty.clear()
         self._first_service, self._soa_rings = {}, {}
@@ -351,7 +351,7 @@ class Brain:
             self._judge_all(now)
 
     def _judge_all(self, now: float) -> None:
-        self._judged = self._judging = True
+        self._judged = self.judging = True
         self._dirty.touch(range(len(self.snapshot.policies)), now)
 
     def _touch(self, endpoints: Iterable[str], name: str, now: float) -> None:
@@ -383,7 +383,7 @@ class Brain:
         if changed:
             self._effects.append(events.SwapRings(self.revision, changed, self._first_bad_s))
         if not self._dirty:
-            self._first_bad_s, self._judging = 0.0, False
+            self._first_bad_s, self.judging = 0.0, False
 
     def current_table(self) -> tables.AnswerTable:
         """Return the whole table as it is now, with all the rings that have been swapped since it was made."""

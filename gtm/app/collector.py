@@ -12,11 +12,14 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def resting() -> Iterator[None]:
+def resting(wanted: bool = True) -> Iterator[None]:
     """Let the collector rest, and never look at what was made meanwhile (it goes when nobody refers to it).
 
     What is left of work that failed is collected as ever: a traceback holds on to everything that was half done.
     """
+    if not wanted:
+        yield
+        return
     was = gc.isenabled()
     gc.disable()
     try:

@@ -245,7 +245,7 @@ class Node:
             taking.whole_or_end(lambda: self._go_on(late_s))
             return
         try:
-            self._go_on(late_s)
+            taking.on(self.brain, lambda: self._go_on(late_s))
         except Exception:  # goes on to the loop's handler; but whatever this was, time must not stand still
             if self._timer is not None:
                 self._timer.cancel()

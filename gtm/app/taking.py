@@ -45,3 +45,9 @@ def whole_or_end(put_in_force: Callable[[], None]) -> None:
     except Exception:
         log.critical("the configuration could not be put in force; this process ends", exc_info=True)
         os._exit(os.EX_SOFTWARE)
+
+
+def on(mind: brain.Brain, go: Callable[[], None]) -> None:
+    """Go on; while all rings are made anew, because health is judged now, as with a configuration: they stay."""
+    with collector.resting(mind.judging):
+        go()
