@@ -19,6 +19,8 @@ WARN, FAIL = 2.0, 3.0  # target durations behind the others
 MOVED = 3.0
 STALLED = 1.5  # target durations without a segment: it stands still (rfc8216bis section 6.2.1)
 SKEW_S = 2.0  # a clock that is off by less has explained nothing
+HICCUPS = 4  # one in so many comparisons may be a hiccup
+FRESH = 2.0  # intervals: who was last looked at before that is no measure for others
 PAST = 12  # comparisons that tell a constant distance from one that comes and goes
 KINDS = (  # measures of the same thing in HLS and DASH: latency, target duration, age in caches, time without news
     ("playlist.latency", "playlist.target", "playlist.cached", "playlist.age"),
@@ -74,7 +76,9 @@ def remark(mine: Edge, lags_s: Sequence[float]) -> Remark | None:
     behind_s = lags_s[-1]
     if abs(behind_s) <= WARN * mine.target_s:
         return None
-    moved = max(lags_s) - min(lags_s) > MOVED * mine.target_s
+    # A distance that shrank for some looks and is back was the others' hiccup: the least of them count for nothing.
+    usual_s = sorted(lags_s)[len(lags_s) // HICCUPS]
+    moved = abs(behind_s - usual_s) > MOVED * mine.target_s
     where = f"{abs(behind_s):.1f}s {'behind' if behind_s > 0 else 'ahead of'} the other nodes"
     if mine.skew_s > SKEW_S and abs(mine.skew_s - abs(behind_s)) <= mine.target_s:
         return Remark(f"{where}: its clock is off by {mine.skew_s:.1f}s", harmless=True)

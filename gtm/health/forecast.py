@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gtm import model
-from gtm.health import schedule
+from gtm.health import load, schedule
 
 # Chromium keeps an address for a minute whatever its TTL; most players sit in one.
 BROWSER_S = 60
@@ -75,6 +75,11 @@ def _of_policy(snapshot: model.Snapshot, policy: model.Policy, pools: tuple[str,
     playback = bool(kinds & PLAYBACK) or kinds - BESIDE == {"http"}
     notes = tuple(_notes(snapshot, policy, playback, detects_s, ttl_s))
     return Forecast((), detects_s, ttl_s, notes, playback)
+
+
+def eases_within_s(profile: model.Profile) -> float:
+    """Return how long an endpoint with too much to do keeps its whole share at worst, in seconds."""
+    return load.HOT * profile.every_s + profile.timeout_s
 
 
 def over_budget(snapshot: model.Snapshot) -> Iterator[str]:

@@ -115,7 +115,9 @@ def speak(profile: model.Profile, measures: Mapping[str, model.Value], overloade
         if all(one in measures for one in (condition.measure, condition.other) if one):
             text = sentence(condition, measures)
             try:
-                holds = excused(condition, overloaded) or _holds(condition, measures)
+                holds = _holds(condition, measures)
+                if not holds and excused(condition, overloaded):
+                    holds, text = True, f"{text} unless overloaded"
             except re.error as wrong:
                 text = f"{condition.text}: not a pattern: {wrong}"
         found.append(Spoken(condition, warns, holds, text))

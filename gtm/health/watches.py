@@ -147,7 +147,7 @@ class Watches:
             # What they may have fallen back since they were looked at speaks for this one.
             replace(one.edge, latency_s=one.edge.latency_s + now - one.state.last_s)
             for one in siblings
-            if one.edge and one.measured == "up"
+            if one.edge and one.measured == "up" and now - one.state.last_s <= compare.FRESH * one.profile.every_s
         ]
         lag_s = compare.lag_s(watch.edge, others)
         if lag_s is None:

@@ -112,3 +112,37 @@ def test_A12_a_node_that_was_always_behind_keeps_its_share_and_the_reason_says_w
         verdict = run.verdict("n1", policy=laid[0])
         assert (verdict.state, verdict.load_factor) == ("up", 1.0)
     assert verdict.why == "up, always 9.0s behind the other nodes: another encoder's clock, or a longer way"
+
+
+def test_A12_a_node_that_was_always_behind_is_not_blamed_for_a_hiccup_of_the_others() -> None:
+    lags = [11.7, 11.5, 11.9, 11.6, 11.7, 5.2, 4.9, 11.8]
+    found = compare.remark(edge(20), lags)
+    assert found
+    assert (found.severe, found.harmless) == (False, True)
+    late = compare.remark(edge(10), [0.1, 0.0, 0.2, 8.0])
+    assert late
+    assert late.severe, "who has just fallen back is blamed at the first look"
+    for looks in range(1, 9):
+        still = compare.remark(edge(10), [0.1] * (compare.PAST - looks) + [8.0] * looks)
+        assert still
+        assert still.severe
+
+
+def test_A12_nobody_is_compared_with_what_was_looked_at_long_ago() -> None:
+    laid = [world.policy("p", name="news.tv.")]
+    pool = world.pool("p", "n1", "n2", "n3", check=world.expr("hls"))
+    run = world.Run(world.World([pool], [world.quick(world.STREAM)], policies=laid))
+    run.go(10.0)
+    others = ("n2", "n3")
+    for _ in range(3):
+        for node in others:
+            look(run, node, 6.0)
+        look(run, "n1", 18.0)
+    run.now += 60.0  # this process stood still: how far the others are by now nobody knows
+    for _ in range(compare.PAST):
+        look(run, "n1", 18.0)
+    for node in others:
+        look(run, node, 6.0)
+    for _ in range(3):
+        look(run, "n1", 18.0)
+        assert run.verdict("n1", policy=laid[0]).state == "up"

@@ -94,6 +94,7 @@ def test_a_line_unless_overloaded_holds_when_the_endpoint_says_that_it_has_too_m
         assert (ok, reason) == (good, "" if good else "status (503) in 200..299")
         (spoken,) = judge.speak(model.Profile("p", "http", expect=(one,)), result.measures, result.overloaded)
         assert spoken.holds is good
+        assert spoken.sentence == "status (503) in 200..299" + (" unless overloaded" if good else "")
     assert judge.warned(model.Profile("p", "http", warn=(line,)), full).warnings == ()
     assert judge.warned(model.Profile("p", "http", warn=(plain,)), full).warnings == ("status (503) in 200..299",)
 

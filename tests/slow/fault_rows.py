@@ -14,24 +14,29 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gtm import model
-from gtm.health import load
+from gtm.health import forecast
+from gtm.probes import blocking, live, playlist
+from tests.probes import low_latency
 
 Reached = Literal["node", "stream", "source", "eased", "none"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 TARGET_S = 2.0  # of all streams but the low-latency one
-EVERY_S = 2.0  # how often the ready profiles for HLS and DASH look
-FROZEN_S = 6.0  # playlist.patience, counted from the look that saw the last advance: at most one interval late
+# As long as a stream's age may be, counted from the look that saw the last advance: at most one interval late.
+FROZEN_S = max(live.PATIENCE * TARGET_S, live.PATIENCE_MIN_S)
+INGEST_S = max(live.PATIENCE * 3.0, live.PATIENCE_MIN_S)  # nginx-rtmp cuts two-second segments and says three
+_PARTS = playlist.scan(low_latency.Origin().playlist().encode())
+PARTS_S = blocking.patience_s(_PARTS) if isinstance(_PARTS, playlist.Media) else 0.0
 NEXT_S = TARGET_S  # the next segment is the first that is bad
-TURN_S = 2 * EVERY_S  # until each of three renditions has had its turn
+TURNS = 2  # looks until each of three renditions has had its turn
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One fault. `key` is the channel or endpoint that it happens to, `check` the profile that finds it.
 
-    `reason` is a pattern. `needs_s` is what finding it takes beside the profile's own time. `none` says that it is no
-    failure: nothing may happen for as long as a failure would take to be found.
+    `reason` is a pattern. `needs_s` is what finding it takes beside the profile's own time, and `turns` how many looks.
+    `none` says that it is no failure: nothing may happen for as long as a failure would take to be found.
     """
 
     key: str
@@ -40,13 +45,13 @@ class Row:
     reached: Reached
     reason: str
     needs_s: float = 0.0
+    turns: int = 0
 
     def within_s(self, profiles: Mapping[str, model.Profile]) -> float:
         """Return how long it may take at most until the verdict is reached."""
         profile = profiles[self.check]
-        if self.reached == "eased":
-            return load.HOT * profile.every_s + profile.timeout_s + self.needs_s
-        return profile.detects_within_s + self.needs_s
+        within_s = forecast.eases_within_s(profile) if self.reached == "eased" else profile.detects_within_s
+        return within_s + self.needs_s + self.turns * profile.every_s
 
 
 ROWS: Sequence[Row] = (
@@ -59,9 +64,9 @@ ROWS: Sequence[Row] = (
     Row("vhost", "a web page where the playlist was, with status 200", "hls-channel", "stream",
         r"not a playlist: begins with '<html>"),
     Row("rendition", "one of three renditions is missing", "hls-channel", "eased",
-        r"renditions\.bad \(1\) == 0", TURN_S),
+        r"renditions\.bad \(1\) == 0", turns=TURNS),
     Row("renditions", "two of three renditions are missing", "hls-channel", "stream",
-        r"2 of 3 renditions are bad: .*the playlist answers 404", TURN_S),
+        r"2 of 3 renditions are bad: .*the playlist answers 404", turns=TURNS),
     Row("stale", "a cache in front holds the playlist for a minute", "hls-channel", "stream",
         r"playlist\.age \(.*s\) < playlist\.patience", FROZEN_S),
     Row("throttled", "the edge sends 2 kB a second (nginx limit_rate)", "hls-channel", "stream",
@@ -74,7 +79,7 @@ ROWS: Sequence[Row] = (
     Row("duress", "an edge says that it is under duress (CMSD-Dynamic: du)", "hls-channel", "eased",
         r"duress|under duress"),
     Row("parts", "a low-latency stream stops, its playlist still answers", "ll-hls-edge", "stream",
-        r"part\.age|playlist\.age|stands still", 1.5),
+        r"part\.age|playlist\.age|stands still", PARTS_S),
     Row("mpd", "the DASH packager stands still (SIGSTOP)", "dash-edge", "stream",
         r"manifest\.age \(.*s\) < manifest\.patience", FROZEN_S),
     Row("static", "the DASH packager ends (SIGTERM): the manifest turns static", "dash-edge", "stream",
@@ -86,7 +91,7 @@ ROWS: Sequence[Row] = (
     Row("slate", "the same, with `source_down: slate`", "hls-channel", "source",
         r"dead on all 3 nodes: playlist\.age \(.*s\)", FROZEN_S),
     Row("cam-hls", "the encoder behind a live ingest is gone (kill -9), its HLS on two edges", "hls-channel", "source",
-        r"dead on all 2 nodes: playlist\.age \(.*s\)", 2.5 * 3),
+        r"dead on all 2 nodes: playlist\.age \(.*s\)", INGEST_S),
     Row("killed", "an edge is killed (kill -9)", "hls-edge", "node", r"connection refused"),
     Row("hung", "an edge hangs (SIGSTOP of nginx)", "hls-edge", "node", r"no .* within 1\.5s"),
     Row("void", "an edge is black-holed: packets to it vanish", "hls-edge", "node", r"no connection within 1\.5s"),
@@ -134,8 +139,9 @@ HEAD = """# Faults
 
 What a node says of natural faults, and how soon. `make slow` makes each of them with real servers (Debian's nginx with
 its RTMP module, ffmpeg, GStreamer, libsrt, and small servers for low-latency HLS, WHIP and a full SRT gateway) beside a
-real node with the [ready profiles](../healthchecks/README.md) as they are (`busy-origin` and `sessions` are the test's
-own), and fails when a verdict, its words or its time are others. This page was written from one run on two busy cores:
+real node with the [ready profiles](../healthchecks/README.md) as they are (`busy-origin`, which says nothing but
+`kind: http`, and `sessions` are the test's own), and fails when a verdict, its words or its time are others. This page
+was written from one run on two busy cores:
 
     GTM_FAULTS=faults.json make slow ARGS=tests/slow/test_faults.py
     .venv/bin/python -m tests.slow.fault_rows faults.json

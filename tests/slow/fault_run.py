@@ -16,7 +16,7 @@ from tests.slow.fault_world import DASH, FARM, VICTIMS, WHOLE, ZONE, World
 LOOK_S = 0.5
 # On the way to a verdict: what is not fresh any more is eased before it is down, and a source is dead when all are.
 ON_THE_WAY: Mapping[str, set[str]] = {"stream": {"eased"}, "node": {"eased", "stream"}, "source": {"eased", "stream"}}
-CALM_LOOKS = 300  # as many as in ten minutes at the pace of the ready profile
+CALM_S = 600.0  # of looks and of media, each at the pace of what is calm
 
 
 def _unlink(world: World) -> None:
@@ -141,15 +141,19 @@ class Outcome(NamedTuple):
     found: Mapping[str, fault_rows.Found]
     strange: Sequence[Said]
     lasted_s: float
+    segments: Mapping[str, int]
 
     @property
     def undisturbed(self) -> str:
         """Say what became of those to whom nothing happened."""
-        every_s, calm = fault_config.CALM_EVERY_S, len(fault_world.CALM)
+        kinds, fewest = ", ".join(f"`{one}`" for one in fault_config.CALM_OF), min(self.segments.values())
+        looked_s, media_s = self.lasted_s / fault_config.PACE, fewest * fault_rows.TARGET_S
         return (
-            f"Beside it {calm} channels on three edges were looked at every {every_s} s for {self.lasted_s:.0f} s, "
-            f"{self.lasted_s / every_s:.0f} times each, as often as in ten minutes with `hls-channel`; of them and of "
-            f"all that was not broken {len(self.strange)} verdicts were wrong."
+            f"Beside it streams and nodes to which nothing happened were looked at for {self.lasted_s:.0f} s by "
+            f"{kinds}, each {1 / fault_config.PACE:.1f} times as often as it does by itself: as often as in "
+            f"{looked_s / 60:.1f} minutes. Their HLS and DASH came in segments of {fault_world.QUICK_S:g} s, of which "
+            f"{fewest} came: as many as two-second segments in {media_s / 60:.1f} minutes. Of that and of whatever "
+            f"else was not broken, {len(self.strange)} verdicts were wrong."
         )
 
 
@@ -157,21 +161,34 @@ def run(world: World, profiles: Mapping[str, model.Profile]) -> Outcome:
     """Make every fault, wait until all verdicts are there or are late, and say what came of each."""
     last = max((int(one["id"]) for one in world.events()), default=0)
     began: dict[str, float] = {}
-    began_s = time.time()
+    began_s, first = time.time(), _numbers(world)
     for row in fault_rows.ROWS:
         began[row.key] = time.time()
         if row.key in ACTS:
             ACTS[row.key](world)
     began["slate"] = began["dark"]
     longest_s = max(row.within_s(profiles) for row in fault_rows.ROWS)
-    while time.time() < began_s + longest_s + LOOK_S or time.time() < began_s + CALM_LOOKS * fault_config.CALM_EVERY_S:
+    least_s = max(longest_s + LOOK_S, CALM_S * fault_config.PACE)
+    while (
+        time.time() < began_s + least_s or min(_since(first, _numbers(world)).values()) < CALM_S / fault_rows.TARGET_S
+    ):
         world.all_alive()
         time.sleep(LOOK_S)
     heard = [one for event in world.events(last) if (one := said(event))]
     strange = [one for one in heard if not whose(one)]
     found = {row.key: _found(row, [one for one in heard if whose(one) == row.key], began[row.key], world, profiles)
              for row in fault_rows.ROWS}  # fmt: skip
-    return Outcome(found, strange, time.time() - began_s)
+    return Outcome(found, strange, time.time() - began_s, _since(first, _numbers(world)))
+
+
+def _numbers(world: World) -> dict[str, int]:
+    """Return the number of the newest segment of each calm stream, on each edge."""
+    line = re.compile(r"gtm_check_measure\{(.*(?:playlist\.sequence|manifest\.number).*calm-(?:\d|mpd)\..*)\} (\S+)")
+    return {labels: int(float(number)) for labels, number in line.findall(world.get("/metrics"))}
+
+
+def _since(first: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    return {labels: now[labels] - number for labels, number in first.items()}
 
 
 def _found(

@@ -25,12 +25,13 @@ EDGES = {"killed": "127.11.0.1", "hung": "127.11.0.2", "skewed": "127.11.0.3", "
 CALM_EDGE, SLATE, SERVERS = "127.11.0.9", "127.11.0.8", "127.0.0.9"
 INGEST, INGEST_WATCHED = "127.20.0.1", "127.20.0.2"
 GATEWAYS = {"srt-killed": "127.21.0.1", "srt-hung": "127.21.0.2", "srt-full": fault_servers.SRT_FULL,
-            "srt-secret": "127.21.0.4", "srt-busy": "127.21.0.5"}  # fmt: skip
+            "srt-secret": "127.21.0.4", "srt-busy": "127.21.0.5", "calm-gateway": "127.21.0.6"}  # fmt: skip
 CAMERAS = "127.22.0.1"
 NODE = "127.53.0.1"
 ZONE = "live.example.com"
 
 CALM = ("calm-1", "calm-2", "calm-3", "calm-4")
+QUICK_S = 0.7  # how long the segments of these are: three hundred of them come in three and a half minutes
 # Which edge has the bad one of each channel. No edge has many, for else it would be the edge that has failed.
 VICTIMS = {
     "frozen": "farm-1", "vhost": "farm-1", "rendition": "farm-1", "misnamed": "farm-1", "restarted": "farm-1",
@@ -43,12 +44,12 @@ WHOLE = ("whole-1", "whole-2", "whole-3")
 CAMS = ("cam-gone", "cam-idle", "cam-1", "cam-2", "cam-3")
 VIEWS = ("rtsp-hang", "rtsp-1", "rtsp-2")
 
-CLIP = """ffmpeg -nostdin -loglevel error -f lavfi -i testsrc2=size=160x90:rate=10 -f lavfi -i sine=frequency=440 -t 20
--c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -g 20 -sc_threshold 0 -c:a aac -y"""
+CLIP = """ffmpeg -nostdin -loglevel error -f lavfi -i testsrc2=size=160x90:rate=10 -f lavfi -i sine=frequency=440
+-t {long} -c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -g {frames} -sc_threshold 0 -c:a aac -y"""
 PLAY = "ffmpeg -nostdin -loglevel error -re -stream_loop -1 -i"
-HLS = """-c copy -f hls -hls_time 2 -hls_list_size 6 -hls_delete_threshold 8
+HLS = """-c copy -f hls -hls_time {target} -hls_list_size 6 -hls_delete_threshold 8
 -hls_flags delete_segments+program_date_time+independent_segments+temp_file"""
-MPD = "-c copy -f dash -seg_duration 2 -window_size 6 -extra_window_size 5 -use_template 1 -use_timeline 1"
+MPD = "-c copy -f dash -seg_duration {target} -window_size 6 -extra_window_size 5 -use_template 1 -use_timeline 1"
 
 # The faults are measured, not what else this machine does: edges and the node go before what only makes media.
 FIRST = ("nice", "-n", "-10")
@@ -95,6 +96,7 @@ FARM_HTTP = """
             proxy_cache cache; proxy_cache_key $server_addr$uri; proxy_cache_valid 200 60s; proxy_cache_bypass $fresh;
             proxy_ignore_headers Cache-Control Expires;
         }}
+        location /calm-parts/ {{ proxy_pass http://{servers}:8082; }}
         location /parts/ {{ proxy_pass http://{servers}:$parts; }}
     }}
     server {{ listen {calm}:80; root {folder}/edges/calm; }}
@@ -143,7 +145,9 @@ class World(hosts.Namespace):
         """Start everything but the node."""
         for one in ("hls", "edges", "flags", "certificates"):
             (self.logs / one).mkdir()
-        subprocess.run([*CLIP.split(), str(self.clip)], check=True)
+        for target_s, seconds in ((2.0, 20), (QUICK_S, 21)):  # whole segments both
+            words = CLIP.format(long=seconds, frames=round(10 * target_s)).split()
+            subprocess.run([*words, str(self.clip(target_s))], check=True)
         self._network()
         self._certificates()
         self._streams()
@@ -151,36 +155,38 @@ class World(hosts.Namespace):
         self._ingests()
         self._gateways()
         playlists = [
-            self.logs / f"hls/{one}/index.m3u8" for one in ("calm", "frozen", "dark", "offset", "ingest/cam-hls")
+            self.logs / f"hls/{one}/index.m3u8"
+            for one in ("calm", "quick", "frozen", "dark", "offset", "ingest/cam-hls")
         ]
         self.until(lambda: all(path.exists() for path in playlists), True, 60.0)
 
-    @property
-    def clip(self) -> Path:
-        """Twenty seconds of picture and sound."""
-        return self.logs / "clip.mp4"
+    def clip(self, target_s: float = 2.0) -> Path:
+        """Return twenty seconds of picture and sound, with a key frame as often as a segment is to begin."""
+        return self.logs / f"clip-{target_s:g}.mp4"
 
     def flag(self, name: str) -> None:
         """Put up a flag for nginx or for the small servers."""
         (self.logs / "flags" / name).touch()
 
-    def encode(self, name: str, *, early_s: float = 0.0) -> None:
+    def encode(self, name: str, *, early_s: float = 0.0, target_s: float = 2.0) -> None:
         """Write live HLS to hls/NAME/index.m3u8, with a clock that is behind by `early_s`."""
         folder = self.logs / "hls" / name
         folder.mkdir(exist_ok=True)
         wrong = ["faketime", "-f", f"-{early_s:g}s"] if early_s else []
-        self.start(f"hls-{name}", [*wrong, *PLAY.split(), str(self.clip), *HLS.split(), str(folder / "index.m3u8")])
+        self.start(f"hls-{name}", [*wrong, *PLAY.split(), str(self.clip(target_s)),
+                   *HLS.format(target=target_s).split(), str(folder / "index.m3u8")])  # fmt: skip
 
-    def package(self, name: str) -> None:
+    def package(self, name: str, *, target_s: float = 2.0) -> None:
         """Write live DASH to hls/NAME/manifest.mpd."""
         folder = self.logs / "hls" / name
         folder.mkdir(exist_ok=True)
-        self.start(f"mpd-{name}", [*PLAY.split(), str(self.clip), *MPD.split(), str(folder / "manifest.mpd")])
+        self.start(f"mpd-{name}", [*PLAY.split(), str(self.clip(target_s)), *MPD.format(target=target_s).split(),
+                   str(folder / "manifest.mpd")])  # fmt: skip
 
     def publish(self, what: str, *names: str) -> None:
         """Publish to the ingest under some names."""
         to = [word for name in names for word in ("-c", "copy", "-f", "flv", f"rtmp://{INGEST}/live/{name}")]
-        self.start(what, [*PLAY.split(), str(self.clip), *to])
+        self.start(what, [*PLAY.split(), str(self.clip()), *to])
 
     def carry(self, node: str, label: str, stream: str) -> None:
         """Let an edge have a stream under a label."""
@@ -267,12 +273,15 @@ class World(hosts.Namespace):
         for name in ("calm", "frozen", "ended", "unlinked", "dark", "node", "restarted"):
             self.encode(name)
         self.encode("offset", early_s=12.0)
+        self.encode("quick", target_s=QUICK_S)
+        self.package("quick-mpd", target_s=QUICK_S)
         for name in DASH:
             self.package(name)
         own = {"frozen", "ended", "unlinked", "restarted", "offset"}
         for label in (*CALM, *VICTIMS, *DARK):
             for node in ("farm-1", "farm-2", "farm-3"):
                 stream = label if label in own and VICTIMS[label] == node else "dark" if label in DARK else "calm"
+                stream = "quick" if label in CALM else stream
                 if label not in {"rendition", "renditions"}:
                     self.carry(FARM[node], label, stream)
                     continue
@@ -282,6 +291,8 @@ class World(hosts.Namespace):
         for label, victim in DASH.items():
             for node in ("farm-1", "farm-2"):
                 self.carry(FARM[node], label, label if node == victim else "calm-dash")
+        for node in ("farm-1", "farm-2"):
+            self.carry(FARM[node], "calm-mpd", "quick-mpd")
         for label in WHOLE:
             self.carry(FARM["farm-4"], label, "node")
             self.carry(FARM["farm-2"], label, "calm")
@@ -317,15 +328,15 @@ class World(hosts.Namespace):
             nothing = f"server {{ listen {address}:80; return 204; }}"
             self.nginx(name, nothing, rtmp=RTMP.format(address=address, folder=self.logs))
         self.until(lambda: "1935" in self.run("ss", "-Hltn", "src", INGEST), True, 20.0)
-        self.publish("publish-calm", "cam-1", "cam-2", "cam-3", "gtm-probe")
+        self.publish("publish-calm", "cam-1", "cam-2", "cam-3", "calm-cam", "gtm-probe")
         for name in ("cam-gone", "cam-idle", "cam-hls"):
             self.publish(f"publish-{name}", name)
-        names = repr(VIEWS)
+        names = repr((*VIEWS, "calm-view"))
         self.start("rtsp", ["/usr/bin/python3", "-c", RTSP.format(address=CAMERAS, names=names)])
 
     def _gateways(self) -> None:
         secret = "&passphrase=0123456789ab&pbkeylen=16"
-        for name in ("srt-killed", "srt-hung", "srt-secret"):
+        for name in ("srt-killed", "srt-hung", "srt-secret", "calm-gateway"):
             uri = f"uri=srt://{GATEWAYS[name]}:9000?mode=listener" + (secret if name == "srt-secret" else "")
             self.start(name, [*SRT.split(), uri])
         busy = f"srt://{GATEWAYS['srt-busy']}:9000"
@@ -333,7 +344,7 @@ class World(hosts.Namespace):
             "srt-busy", ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", busy + "?mode=listener", "-f", "null", "-"]
         )
         self.until(lambda: GATEWAYS["srt-busy"] in self.run("ss", "-Huan"), True, 20.0)
-        self.start("srt-caller", [*PLAY.split(), str(self.clip), "-c", "copy", "-f", "mpegts", busy + "?mode=caller"])
+        self.start("srt-caller", [*PLAY.split(), str(self.clip()), "-c", "copy", "-f", "mpegts", busy + "?mode=caller"])
 
 
 def _library(name: str) -> Path:

@@ -70,7 +70,9 @@ def test_a_fault_gets_its_verdict_its_words_and_its_time(row: fault_rows.Row, ou
 
 def test_nobody_is_accused_who_did_nothing(outcome: fault_run.Outcome) -> None:
     assert outcome.strange == []
-    assert outcome.lasted_s >= fault_run.CALM_LOOKS * fault_config.CALM_EVERY_S
+    assert outcome.lasted_s >= fault_run.CALM_S * fault_config.PACE
+    assert len(outcome.segments) == 3 * len(fault_world.CALM) + 2
+    assert min(outcome.segments.values()) >= fault_run.CALM_S / fault_rows.TARGET_S
 
 
 def test_A12_a_dead_source_keeps_its_answers_or_gets_its_slate(
