@@ -21,17 +21,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ALL = set(ADDRESSES)
 WITHOUT_C = ALL - {EDGES["c"]}
-STOPPED_S, RUNS_S = 0.6, 0.12
-HEALTHY_S = 12.0  # more than the window in which starvation is told
-# A refusal takes two probes, a second and 100 ms apart; each may wait for some of our turns on the processor.
+STOPPED_S, RUNS_S = 1.0, 0.2
+HEALTHY_S = 14.0  # more than the window in which starvation is told
+# A refusal takes two probes, 1.2 s and 100 ms apart; each may wait for some of our turns on the processor.
 NOTICED_S = 10.0
-# An edge as they are, some milliseconds of work away: the answer comes while nobody here reads.
+# An edge whose answer takes half a second, so that it comes while nobody here reads.
 EDGE = """
 import asyncio, sys
 async def answer(reader, writer):
     try:
         await reader.readuntil(b"\\r\\n\\r\\n")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
         writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\nConnection: close\\r\\n\\r\\nok\\n")
         await writer.drain()
     except (OSError, asyncio.IncompleteReadError):
@@ -80,7 +80,7 @@ def test_A7_a_starved_machine_calls_no_healthy_edge_down_and_notices_a_dead_one(
         for name, address in EDGES.items():
             node.start(f"edge-{name}", [sys.executable, "-c", EDGE, address])
         path = node.logs / "gtm.yaml"
-        path.write_text(node.write().replace("every: 300ms, timeout: 200ms", "every: 1s, timeout: 550ms"))
+        path.write_text(node.write().replace("every: 300ms, timeout: 200ms", "every: 1200ms, timeout: 950ms"))
         node.serve()
         node.ready()
         node.until(node.states, dict.fromkeys(EDGES, "up"), chaos.SETTLE_S)
@@ -98,11 +98,10 @@ def test_A7_a_starved_machine_calls_no_healthy_edge_down_and_notices_a_dead_one(
                 threading.Event().wait(HEALTHY_S)
             found = chaos.judged(heard(), (0, WITHOUT_C))
         assert node.pids("control") == [control]
-        node.until(lambda: ("machine", "on time") in node.events("node"), True, 30)
         excused, happened = probes(node, "could_not_run"), node.events("endpoint")[known:]
         said(
             capsys,
-            f"the control process runs for {RUNS_S / (RUNS_S + STOPPED_S):.0%} of 24 s",
+            f"the control process runs for {RUNS_S / (RUNS_S + STOPPED_S):.0%} of 28 s",
             f"{excused:.0f} probes excused, a dead edge noticed in {noticed_s:.1f} s; {found.figures()}",
         )
         assert excused > 0, "nobody was starved: this test says nothing"
