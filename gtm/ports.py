@@ -37,7 +37,9 @@ class Store(Protocol):
     """What outlives the process. Every method may raise `StoreError`; callers go on without."""
 
     async def open(self) -> str:
-        """Make it ready, or see that it is. Return where a corrupt file was set aside; nothing when there was none."""
+        """Make it ready, or see that it is. Return where a corrupt file was set aside, or that the old one is gone;
+        nothing when what was kept is there.
+        """
 
     async def close(self) -> None:
         """Write what is pending and let go."""

@@ -12,7 +12,7 @@ from gtm import brain, errors, events, ports, seen
 # Events wait for the store in this queue; when it is stuck for long, the oldest go, and are counted.
 MOST_WAITING_EVENTS = 10_000
 MOST_WAITING_ROWS = 1000  # an hour's measurements
-AGAIN_S = 3.0  # so often a store that failed is looked at when nobody uses it
+AGAIN_S = 3.0  # so often the store is looked at when nobody uses it
 
 Happened = Callable[[events.EventKind, str, str, str, str], None]
 
@@ -57,7 +57,7 @@ class Book:
         try:
             aside = await self._store.open()
             await self._store.remember(states)
-            if not self.works:
+            if aside or not self.works:
                 await self._returned(bool(aside))
         except errors.StoreError as error:
             self._failed(error)
@@ -103,12 +103,12 @@ class Book:
                 await self._keep(list(batch))
 
     async def _turn(self) -> None:
-        """Wait for an event; while the store does not work, see every few seconds whether it is back.
+        """Wait for an event; every few seconds see whether the store works still, or again.
 
         `remember` would see that too, but a node whose checks are silent, or that has none, remembers nothing.
         """
         try:
-            async with asyncio.timeout(None if self.works else AGAIN_S):
+            async with asyncio.timeout(AGAIN_S):
                 await self._news.wait()
         except TimeoutError:
             await self.remember({})

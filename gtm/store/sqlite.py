@@ -77,6 +77,7 @@ class SqliteStore:
         self._thread = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="gtm-store")
         self._pending = 0
         self._open: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which file was opened last: device and inode
 
     # --- the thread and its door ---------------------------------------------------------------------------------
 
@@ -121,7 +122,18 @@ class SqliteStore:
     def _db(self) -> sqlite3.Connection:
         if self._open is None:
             raise errors.StoreError(f"{self._path}: the store is not open")
+        if self._which() != self._file:  # SQLite would go on writing into a file that nobody will find again
+            self._end()
+            raise errors.StoreError(f"{self._path}: the file was moved away or deleted")
         return self._open
+
+    def _which(self) -> tuple[int, int] | None:
+        """Return which file is there now; None for none."""
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
     async def open(self) -> str:
         """See `ports.Store`."""
@@ -135,8 +147,12 @@ class SqliteStore:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> str:
-        aside = ""
+        aside, now = "", self._which()
+        if self._open is not None and now != self._file:
+            self._end()
         if self._open is None:
+            if now is None and self._file is not None:
+                aside = "nowhere to be found"
             try:
                 self._open = _connect(self._path)
             except sqlite3.DatabaseError as wrong:
@@ -144,6 +160,7 @@ class SqliteStore:
                     raise
                 aside = self._set_aside()
                 self._open = _connect(self._path)
+            self._file = self._which()
         return aside
 
     def _set_aside(self) -> str:

@@ -147,3 +147,13 @@ async def test_a_damaged_store_is_said_and_its_successor_is_handed_the_orders() 
         await one.turn()
         assert one.returns == [True]
         assert [after for _, after in await one.kept()] == ["unusable", "begun anew", "usable"]
+
+
+async def test_a_store_whose_file_is_gone_is_handed_the_orders_though_nothing_has_failed_yet() -> None:
+    async with desk() as one:
+        await one.book.recall()
+        one.store.aside = "nowhere to be found"
+        await one.book.remember({})
+        await one.turn()
+        assert one.returns == [True]
+        assert [after for _, after in await one.kept()] == ["begun anew"]

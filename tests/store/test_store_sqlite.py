@@ -93,6 +93,20 @@ async def test_a_file_that_breaks_while_it_is_open_is_looked_at_anew(tmp_path: P
         assert await store.orders() == (ORDER,)
 
 
+async def test_a_file_that_is_moved_away_or_deleted_is_noticed_and_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "gtm.db"
+    async with opened(path) as store:
+        await store.put_order(ORDER)
+        path.rename(tmp_path / "away.db")
+        with pytest.raises(errors.StoreError, match="moved away or deleted"):
+            await store.put_order(ORDER)
+        assert await store.open() == "nowhere to be found"
+        assert await store.orders() == ()  # the new file is empty; whoever opened it is told so
+        await store.put_order(ORDER)
+    async with opened(path) as store:
+        assert await store.orders() == (ORDER,)
+
+
 async def test_a_file_of_a_newer_gtm_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "gtm.db"
     with sqlite3.connect(path) as db:
