@@ -13,7 +13,7 @@ from tests.slow import hosts
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "/usr/src/gtm"  # where boot.sh shows this project
-BOOT_S, OFF_S = 30.0, 20.0
+BOOT_S, OFF_S = 60.0, 30.0
 _PLAIN = {"PATH": hosts.SBIN, "LC_ALL": "C.UTF-8", "HOME": "/root", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
 
 
@@ -25,7 +25,7 @@ class Machine(hosts.Namespace):
         super().__init__(name, logs)
         self.pid = pid
 
-    def inside(self, *command: str, network: bool = True, within_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def inside(self, *command: str, network: bool = True, within_s: float = 180.0) -> subprocess.CompletedProcess[str]:
         """Run a program in there to its end, whatever its status. Without its `network` it has this machine's."""
         which = ["--mount", "--uts", "--ipc", "--pid", "--cgroup", *(["--net"] if network else [])]
         # How pip comes by its packages is this machine's affair.

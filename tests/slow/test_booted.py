@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import trustme
 
 import gtm
 from tests.slow import booted, stream
@@ -24,7 +25,11 @@ PAGE = (booted.ROOT / "systemd" / "README.md").read_text()
 GTM = "/opt/gtm/bin/gtm"
 PLAY, FILMS, RADIO = "play.live.example.com", "play.vod.example.com", "play.radio.example.com"
 RATE = {"udp": "200", "tcp": "2"}  # a client may have 32 connections, and all wait while there is nobody
-WATCHDOG_S = 3
+WATCHDOG_S = 5
+# How long nobody may be answered on a starved machine; what it is on a sound one is printed. tests/slow/test_replace.py
+# holds a replacement to 50 ms. In a restart it is what a Python and its modules take to load, twice.
+UNBROKEN_S, BROKEN_S = 5.0, 30.0
+PATIENCE_S = 60.0  # with what a starved machine does in the end; what is measured has bounds of its own
 CAP_NET_BIND_SERVICE = 1 << 10
 # Four nodes for each way to look: with a connection, with a raw packet, with a process.
 POOLS = {kind: [f"127.0.{net}.{at}" for at in range(1, 5)] for net, kind in enumerate(("web", "ping", "script"), 1)}
@@ -92,6 +97,11 @@ def of_process(machine: booted.Machine, pid: int) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
+def came_back(machine: booted.Machine) -> bool:
+    """Say whether systemd has started the service again by itself."""
+    return int(machine.show("NRestarts")) >= 1 and machine.show("ActiveState") == "active"
+
+
 @contextmanager
 def asked(machine: booted.Machine, what: str, within_s: float) -> Iterator[None]:
     """Ask over UDP and TCP all the time; nothing may be lost or wrong, and UDP not be silent for longer than this."""
@@ -101,9 +111,9 @@ def asked(machine: booted.Machine, what: str, within_s: float) -> Iterator[None]
         command = [sys.executable, "-m", module, "127.0.0.1", "53", RATE[way], str(reports[way]), PLAY]
         (machine.logs / f"{way}.log").unlink(missing_ok=True)
         machine.start(way, command, {"PYTHONPATH": str(booted.ROOT)})
-    machine.until(lambda: {(machine.logs / f"{way}.log").read_text() for way in ways}, {"asking\n"}, 30)
+    machine.until(lambda: {(machine.logs / f"{way}.log").read_text() for way in ways}, {"asking\n"}, PATIENCE_S)
     yield
-    machine.until(lambda: answers(machine) <= WEBS, True, 10)
+    machine.until(lambda: answers(machine) == WEBS, True, PATIENCE_S)
     assert [machine.end(way) for way in ways] == [0, 0]
     for way, report in reports.items():
         heard = stream.read(report)
@@ -144,7 +154,7 @@ def test_behind_all_its_walls_it_binds_port_53_and_looks_remembers_and_logs(mach
     machine.does("systemctl", "restart", "gtm")
     # Who may ping is the one thing that the page says must be loosened: this network has no ping_group_range.
     wanted = "serving 3 zones, 8 of 12 endpoints up"
-    machine.until(lambda: machine.show("StatusText"), wanted, 20)
+    machine.until(lambda: machine.show("StatusText"), wanted, PATIENCE_S)
     assert wanted in machine.does("systemctl", "status", "gtm")
     assert answers(machine) == answers(machine, PLAY, "+tcp") == WEBS
     assert answers(machine, RADIO) == SCRIPTED
@@ -156,7 +166,7 @@ def test_behind_all_its_walls_it_binds_port_53_and_looks_remembers_and_logs(mach
     for path, mode in {"/var/lib/gtm/gtm.db": 0o600, "/var/log/gtm/queries.json": 0o600}.items():
         kept = machine.file(path).stat()
         assert (kept.st_mode & 0o777, str(kept.st_uid)) == (mode, machine.does("id", "-u", "gtm").strip())
-    machine.until(lambda: machine.file("/var/lib/gtm/last.table").exists(), True, 20)
+    machine.until(lambda: machine.file("/var/lib/gtm/last.table").exists(), True, PATIENCE_S)
     main = processes(machine)[0]
     for path in ("/etc/gtm/x", "/usr/x", "/opt/gtm/x", "/var/lib/x"):
         done = machine.inside("nsenter", f"--target={main}", "--mount", "touch", path)
@@ -177,17 +187,17 @@ def test_the_unit_as_it_is_loaded_is_exposed_by_two_points_at_the_most(machine: 
 def test_the_drop_in_of_the_page_lets_it_ping(machine: booted.Machine) -> None:
     (ping, *_) = [one for one in blocks(PAGE, "## What may have to be loosened") if "CAP_NET_RAW" in one]
     drop_in(machine, "ping", ping)
-    with asked(machine, "systemctl restart", 20):
+    with asked(machine, "systemctl restart", BROKEN_S):
         sockets = listening(machine)
         assert len(sockets) == 2 * 2 * 2, "two workers, two addresses, UDP and TCP"
         machine.does("systemctl", "restart", "gtm")
         assert listening(machine) == sockets
-    machine.until(lambda: machine.show("StatusText"), ALL_UP, 20)
+    machine.until(lambda: machine.show("StatusText"), ALL_UP, PATIENCE_S)
     assert answers(machine, FILMS) == PINGED
 
 
 def test_systemctl_reload_waits_for_the_new_answers_and_fails_when_they_are_refused(machine: booted.Machine) -> None:
-    with asked(machine, "systemctl reload", 1):
+    with asked(machine, "systemctl reload", UNBROKEN_S):
         before = machine.show("MainPID")
         good = CONFIGURATION
         for number in range(3):
@@ -214,28 +224,29 @@ def test_systemctl_reload_waits_for_the_new_answers_and_fails_when_they_are_refu
 def test_a_restart_with_a_broken_configuration_answers_the_last_table_until_it_is_mended(
     machine: booted.Machine,
 ) -> None:
-    with asked(machine, "systemctl restart, broken", 20):
+    with asked(machine, "systemctl restart, broken", BROKEN_S):
         configure(machine, CONFIGURATION.replace("steer:", "stear:"))
         machine.does("systemctl", "restart", "gtm")
         assert machine.show("StatusText").startswith("configuration refused; answering the last table, ")
         assert machine.inside("systemctl", "reload", "gtm").returncode == 1
         configure(machine, CONFIGURATION)
         machine.does("systemctl", "reload", "gtm")
-        machine.until(lambda: machine.show("StatusText"), ALL_UP, 20)
+        machine.until(lambda: machine.show("StatusText"), ALL_UP, PATIENCE_S)
     assert machine.show("NRestarts") == "0"
 
 
 def test_a_certificate_that_was_renewed_is_handed_over_as_the_page_says(machine: booted.Machine) -> None:
     (hook,) = [one for one in blocks(PAGE, "## What may have to be loosened") if "RENEWED_LINEAGE" in one]
-    for name in ("fullchain", "privkey"):
-        machine.file(f"/tmp/{name}.pem").write_text(name)
+    made = trustme.CA().issue_cert("ns1.live.example.com")
+    machine.file("/tmp/privkey.pem").write_bytes(made.private_key_pem.bytes())
+    machine.file("/tmp/fullchain.pem").write_bytes(b"".join(one.bytes() for one in made.cert_chain_pems))
     machine.does("env", "RENEWED_LINEAGE=/tmp", "sh", "-euc", hook)
     machine.does("setpriv", "--reuid=gtm", "--regid=gtm", "--clear-groups", "cat", "/etc/gtm/tls/privkey.pem")
     assert machine.file("/etc/gtm/tls/privkey.pem").stat().st_mode & 0o777 == 0o640
 
 
 def test_gtm_replace_puts_the_installed_version_in_the_place_of_the_running_one(machine: booted.Machine) -> None:
-    with asked(machine, "gtm replace", 1):
+    with asked(machine, "gtm replace", UNBROKEN_S):
         main, *others = processes(machine)
         sockets = listening(machine)
         machine.does("gtm", "replace")
@@ -256,7 +267,7 @@ def test_an_upgrade_takes_over_when_it_is_sound_and_never_gets_the_sockets_when_
     installed = machine.does("/opt/gtm/bin/python3", "-P", "-c", "import gtm; print(gtm.__path__[0])").strip()
     version, control = machine.file(f"{installed}/__init__.py"), machine.file(f"{installed}/app/__main__.py")
     main, sound = machine.show("MainPID"), control.read_text()
-    with asked(machine, "upgrade", 1):
+    with asked(machine, "upgrade", UNBROKEN_S):
         version.write_text(version.read_text().replace(f'__version__ = "{gtm.__version__}"', '__version__ = "99.0.0"'))
         control.write_text(sound.replace("\nimport ", "\nraise SystemExit(3)\nimport ", 1))
         refused = machine.inside("gtm", "replace")
@@ -269,10 +280,10 @@ def test_an_upgrade_takes_over_when_it_is_sound_and_never_gets_the_sockets_when_
 
 
 def test_killed_altogether_it_comes_back_with_its_sockets(machine: booted.Machine) -> None:
-    with asked(machine, "kill -9", 20):
+    with asked(machine, "kill -9", BROKEN_S):
         sockets = listening(machine)
         machine.does("systemctl", "kill", "--signal=KILL", "gtm")
-        machine.until(lambda: (machine.show("NRestarts"), machine.show("ActiveState")), ("1", "active"), 30)
+        machine.until(lambda: came_back(machine), True, PATIENCE_S)
         assert listening(machine) == sockets
 
 
@@ -280,12 +291,12 @@ def test_who_hangs_is_noticed_by_the_watchdog_and_no_question_is_lost(machine: b
     drop_in(machine, "watchdog", f"[Service]\nWatchdogSec={WATCHDOG_S}s")
     machine.does("systemctl", "restart", "gtm")
     sockets = listening(machine)
-    with asked(machine, "watchdog", 20):
+    with asked(machine, "watchdog", BROKEN_S):
         main, *others = processes(machine)
         for pid in (main, *others):  # the supervisor too: alone, a worker that hangs is replaced by it
             machine.does("kill", "-STOP", str(pid))
         stopped_s = time.monotonic()
-        machine.until(lambda: (machine.show("NRestarts"), machine.show("ActiveState")), ("1", "active"), 40)
+        machine.until(lambda: came_back(machine), True, PATIENCE_S)
         print(f"started again {time.monotonic() - stopped_s:.1f} s after it hung, with {WATCHDOG_S} s of WatchdogSec")
         assert f"Watchdog timeout (limit {WATCHDOG_S}s)" in machine.said()
         assert listening(machine) == sockets
@@ -314,7 +325,7 @@ def test_with_the_sockets_of_systemd_it_needs_no_capability_and_a_restart_loses_
     machine: booted.Machine,
 ) -> None:
     machine.does("systemctl", "start", "gtm")
-    edited, commands = blocks(PAGE, "## Socket activation")
+    edited, commands, tls = blocks(PAGE, "## Socket activation")
     machine.file("/etc/systemd/system/gtm.service.d/ping.conf").unlink()
     drop_in(machine, "capabilities", edited)
     edit, *others = commands.splitlines()
@@ -323,10 +334,18 @@ def test_with_the_sockets_of_systemd_it_needs_no_capability_and_a_restart_loses_
         machine.does("bash", "-euc", line)
     assert {of_process(machine, pid)["CapPrm"] for pid in processes(machine)} == {"0" * 16}
     sockets = listening(machine)
-    with asked(machine, "systemctl restart with gtm.socket", 20):
+    with asked(machine, "systemctl restart with gtm.socket", BROKEN_S):
         machine.does("systemctl", "restart", "gtm")
         assert listening(machine) == sockets
+    machine.file("/etc/systemd/system/gtm-tls.socket").write_text(tls)
+    pair = "certificate: /etc/gtm/tls/fullchain.pem, key: /etc/gtm/tls/privkey.pem"
+    configure(machine, CONFIGURATION.replace("workers: 2", f'workers: 2, tls: {{listen: "127.0.0.1:853", {pair}}}'))
     machine.does("systemctl", "stop", "gtm")
-    assert answers(machine) == WEBS, "the next question starts it"
-    machine.does("systemctl", "stop", "gtm.socket", "gtm")
+    machine.does("systemctl", "enable", "--now", "gtm-tls.socket")
+    machine.until(lambda: answers(machine) == WEBS, True, PATIENCE_S)  # the next question starts it
+    assert machine.show("ActiveState") == "active"
+    ciphered = machine.run("kdig", "@127.0.0.1", "-p", "853", "+tls", PLAY, "+short").split()
+    assert ciphered
+    assert WEBS.issuperset(ciphered)
+    machine.does("systemctl", "stop", "gtm.socket", "gtm-tls.socket", "gtm")
     assert listening(machine) == set()
