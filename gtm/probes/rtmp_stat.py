@@ -20,7 +20,12 @@ KIND = model.Kind(
         model.Option("headers", "headers", "headers to send beside Host and User-Agent", fills=True),
         model.Option("app", "text", "count this application only", "", fills=True),
         model.Option("stream", "text", "count this stream only", "", fills=True),
-        model.Option("max_bytes", "bytes", "how much of the page is read; some 1.5 KiB a stream", 1024 * 1024),
+        model.Option(
+            "max_bytes",
+            "bytes",
+            "how much of the page is read: some 1.5 KiB a stream, and 700 streams at most",
+            1024 * 1024,
+        ),
     ),
     measures=(
         fetch.STATUS,
