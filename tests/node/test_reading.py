@@ -14,11 +14,11 @@ from gtm.app import reading
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-async def test_what_a_process_read_is_what_would_have_been_read_here() -> None:
-    for path in sorted(EXAMPLES.glob("*/gtm.yaml")):
-        there, here = await reading.read(str(path)), app.load_configuration(str(path))
-        assert there == here
-        assert there.snapshot is not None
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/gtm.yaml")), ids=lambda path: path.parent.name)
+async def test_what_a_process_read_is_what_would_have_been_read_here(path: Path) -> None:
+    there, here = await reading.read(str(path)), app.load_configuration(str(path))
+    assert there == here
+    assert there.snapshot is not None
 
 
 async def test_problems_come_back_with_their_places(tmp_path: Path) -> None:
