@@ -431,6 +431,7 @@ class WebSettings:
     certificate: Certificate | None = None
     doh: bool = False
     public: Literal["off", "names"] = "off"
+    event_streams: int = 64  # semantics G6
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,10 @@ class Caretaker:
         """Nothing is known that could be shown."""
         return False
 
+    def event_streams(self) -> int:
+        """As many as when nobody says otherwise."""
+        return model.WebSettings().event_streams
+
     def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
         """See `WebNode`."""
         self._listeners.add(tell)

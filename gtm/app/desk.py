@@ -114,6 +114,10 @@ class Desk:
         """Say whether everybody may see the names."""
         return self.node.snapshot.web.public == "names"
 
+    def event_streams(self) -> int:
+        """Return how many event streams there may be."""
+        return self.node.snapshot.web.event_streams
+
     def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
         """Call `tell` with every event from now on; return what ends that."""
         self.node.listeners.add(tell)

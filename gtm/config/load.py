@@ -280,6 +280,7 @@ def _web(nouns: nodes.Nouns) -> model.WebSettings:
         doors.certificate(written.tls, relative),
         written.doh,
         written.public,
+        written.event_streams,
     )
 
 

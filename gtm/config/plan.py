@@ -233,6 +233,8 @@ def _settings(old: model.Snapshot, new: model.Snapshot) -> Iterator[str]:
         yield "web: tokens change"
     if old.web.public != new.web.public:
         yield f"web: public {old.web.public} → {new.web.public}"
+    if old.web.event_streams != new.web.event_streams:
+        yield f"web: event_streams {old.web.event_streams} → {new.web.event_streams}"
     if old.store != new.store:
         yield f"store: {old.store} → {new.store}"
     if old.geo_databases != new.geo_databases:

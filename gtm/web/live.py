@@ -10,11 +10,18 @@ from aiohttp import web
 from gtm import events
 from gtm.web import node, read, reply
 
-MAX_STREAMS = 64  # semantics G6
 MAX_QUEUED = 256  # a client further behind is let go; it comes back with Last-Event-ID and catches up
 PING_S = 15.0  # below what proxies take for a dead connection
 WRITE_S = 10.0
 RETRY_MS = 2000
+
+
+def have_room(here: node.Context) -> None:
+    """Raise `Denied` when there are as many event streams as may be (semantics G6)."""
+    most = here.node.event_streams()
+    if len(here.streams) >= most:
+        hint = "close one, or allow more: web: {event_streams: ...}"
+        raise reply.Denied(503, "too-many-streams", f"{most} event streams are open already", hint)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -22,8 +29,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     here = node.context(request)
     after = request.headers.get("Last-Event-ID") or request.query.get("after", "")
     last_id = read.whole(after) if after else 0
-    if len(here.streams) >= MAX_STREAMS:
-        raise reply.Denied(503, "too-many-streams", f"{MAX_STREAMS} event streams are open already", "close one")
+    have_room(here)
     queue = _Queue()
     stop = here.node.subscribe(queue.put)
     here.streams.add(request.task)

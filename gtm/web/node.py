@@ -146,6 +146,9 @@ class WebNode(Protocol):
     def public(self) -> bool:
         """Say whether everybody may see the names and their rungs (`web: {public: names}`)."""
 
+    def event_streams(self) -> int:
+        """Return how many event streams there may be at a time (semantics G6)."""
+
     def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
         """Call `tell` with every event (with its id) from now on, in the loop's thread; return what ends that.
 

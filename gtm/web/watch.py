@@ -90,8 +90,7 @@ def _mean(values: Sequence[float | None]) -> float:
 async def stream(request: web.Request) -> web.StreamResponse:
     """Send `hello` and then each change (server-sent events); what was missed when `Last-Event-ID` is still known."""
     here = node.context(request)
-    if len(here.streams) >= live.MAX_STREAMS:
-        raise reply.Denied(503, "too-many-streams", f"{live.MAX_STREAMS} event streams are open already", "close one")
+    live.have_room(here)
     here.streams.add(request.task)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     messages = request.app[hub.HUB].follow(request.headers.get("Last-Event-ID", ""), public=not may_read(request))

@@ -15,7 +15,8 @@ from urllib import parse
 import aiohttp
 import pytest
 
-from gtm.web import application, live
+from gtm import model
+from gtm.web import application
 from tests.node import running, stream
 from tests.node.test_node import CONFIG, ONE, PLAY, TWO
 
@@ -178,7 +179,7 @@ async def test_all_abuse_of_the_web_is_refused_or_bounded_and_dns_loses_nothing(
     assert asked.answers() == {ONE, TWO}
     assert most_kb - before_kb < GROWTH_KB
     # A stream whose client is gone is missed at its next ping: until then it keeps its place.
-    assert found["/api/v1/stream"]["200"] == live.MAX_STREAMS >= found["/api/v1/live"]["200"]
+    assert found["/api/v1/stream"]["200"] == model.WebSettings().event_streams >= found["/api/v1/live"]["200"]
     assert set(found["/api/v1/stream"] + found["/api/v1/live"]) == {"200", "503"}
     assert held - held_before <= application.MAX_CONNECTIONS + PROBES
     assert found["slow heads"]["closed"] > 0

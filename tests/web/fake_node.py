@@ -128,6 +128,7 @@ class FakeNode:
     replaced: node.Replaced = field(default_factory=lambda: node.Replaced(True))
     measured: dict[str, Any] = field(default_factory=lambda: SERIES)
     is_public: bool = False
+    most_streams: int = 64
     is_ready: tuple[bool, str] = (True, "")
     numbers: dict[str, node.Samples] = field(default_factory=lambda: {"orders_active": {(): 0.0}})
     unconfirmed: tuple[str, ...] = ()
@@ -168,6 +169,9 @@ class FakeNode:
 
     def public(self) -> bool:
         return self.is_public
+
+    def event_streams(self) -> int:
+        return self.most_streams
 
     def subscribe(self, tell: Callable[[events.Event], None]) -> Callable[[], None]:
         self._note("subscribe")

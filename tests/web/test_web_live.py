@@ -98,10 +98,8 @@ async def test_a_client_that_never_reads_is_cut_off(
     assert number < 3 + 2 * live.MAX_QUEUED
 
 
-async def test_there_are_only_so_many_streams(
-    fake: fake_node.FakeNode, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "MAX_STREAMS", 1)
+async def test_G6_there_are_only_so_many_streams(fake: fake_node.FakeNode, http: aiohttp.ClientSession) -> None:
+    fake.most_streams = 1
     async with http.get("/api/v1/stream") as first:
         await started(first)
         async with http.get("/api/v1/stream") as second:

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gtm.web import application, board, hub, live
+from gtm.web import application, board, hub
 from tests.web import fake_node, world
 
 STRANGER = {"X-Forwarded-For": "203.0.113.9"}
@@ -168,10 +168,8 @@ async def test_a_look_that_fails_is_not_the_end(
         assert (await message(response))["event"] == "change"
 
 
-async def test_there_are_only_so_many_streams(
-    fake: fake_node.FakeNode, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "MAX_STREAMS", 1)
+async def test_G6_there_are_only_so_many_streams(fake: fake_node.FakeNode, http: aiohttp.ClientSession) -> None:
+    fake.most_streams = 1
     async with watching(http) as first:
         await message(first)
         async with http.get("/api/v1/live") as second:
