@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import itertools
 import socket
 import threading
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from gtm import model, probes
-from gtm.probes import dial, prober
+from gtm.probes import dial, http, prober
 from tests.probes.probe_servers import Servers, make, page, run
 
 BARRED = [
@@ -111,8 +112,11 @@ async def test_A7_a_silent_resolver_is_no_failure_of_the_endpoint(monkeypatch: p
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    # By its clock a tenth of a second of ten is left to the resolver: no busy machine reaches the whole limit first.
+    clock = itertools.chain([0.0], itertools.repeat(9.9))
+    hurried = prober.Prober(http.KIND, http.look, monotonic=clock.__next__)
     try:
-        result = await run(make("http", 80, family="cname", address="cdn.example.", timeout_s=0.1))
+        result = await hurried.run(make("http", 80, family="cname", address="cdn.example."), {})
     finally:
         release.set()
     assert (result.ok, result.reason) == (None, "this machine's resolver said nothing about cdn.example")
