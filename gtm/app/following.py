@@ -18,6 +18,7 @@ from gtm.steer import followed
 
 AT_ONCE = 8
 RETRY_S = 5.0
+MOST = 1000  # host names that are remembered though nobody wants them now: a configuration may come back
 PAPER = "followed"
 
 
@@ -53,6 +54,8 @@ class Following:
             self._changed.clear()
             wanted = followed.wanted(self._node.snapshot)
             self._due_s = {host: self._due_s.get(host, 0.0) for host in wanted}
+            self._failing &= self._due_s.keys()
+            await self._forget()
             now_s = loop.time()
             await asyncio.gather(*(self._look(host, turn) for host, at_s in self._due_s.items() if at_s <= now_s))
             next_s = min(self._due_s.values(), default=None)
@@ -61,6 +64,14 @@ class Following:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    async def _forget(self) -> None:
+        """Forget the names that nobody wants, when they have become many."""
+        if len(self._known) <= len(self._due_s) + MOST:
+            return
+        gone = self._known.keys() - self._due_s.keys()
+        self._known = {host: one for host, one in self._known.items() if host not in gone}
+        await self._keep(dict.fromkeys((PAPER, host) for host in gone))
 
     async def _look(self, host: str, turn: asyncio.Semaphore) -> None:
         loop = asyncio.get_running_loop()
@@ -86,7 +97,9 @@ class Following:
             return  # a resolver's TTL runs down with each look: that is no news
         self._known[host] = found
         self._node.feed(events.HostsFollowed(dict(self._known)))
-        papers: dict[tuple[str, str], Any] = {(PAPER, host): json.dumps(found.addresses)}
+        await self._keep({(PAPER, host): json.dumps(found.addresses)})
+
+    async def _keep(self, papers: dict[tuple[str, str], Any]) -> None:
         try:
             await self._node.store.keep_papers(papers)
         except errors.StoreError:

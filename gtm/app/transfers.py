@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -70,6 +70,7 @@ class Transfers:
         self._grown_s = 0.0
         # Tables and rings are of one another only: while zones are made of a new table, rings wait.
         self._new_table = self._shaping = self._relaid = False
+        self._missed: set[int] = set()  # rings that came meanwhile
         self._tasks: set[asyncio.Task[None]] = set()
         self._notices = notices.Notices([one.host for one in node.snapshot.dns.listen])
 
@@ -103,16 +104,19 @@ class Transfers:
             return
         for at, ring in rings.items():
             self._rings[at] = ring
-        if self._new_table or not self.zones:
-            return
-        if entries:
-            self._relaid = True
-            self._soon()
+        self._relaid = self._relaid or bool(entries)
+        if self._new_table:
+            self._missed |= rings.keys()
+        elif self.zones:
+            self._compare(rings)
+
+    def _compare(self, rings: Iterable[int]) -> None:
+        """See what these rings, or what lies over names now, make another."""
         for steering in {one for at in rings for one in self._users.get(at, ())}:
             for zone in self.zones.values():
                 if steering in zone.ledger.shape.steered:
                     self._look(zone, steering)
-        if any(zone.waiting for zone in self.zones.values()):
+        if self._relaid or any(zone.waiting for zone in self.zones.values()):
             self._soon()
 
     def _look(self, zone: Zone, steering: int) -> None:
@@ -183,28 +187,31 @@ class Transfers:
             return
         if whole.digest != snapshot.digest:
             return  # the table of another snapshot is on its way
-        before, self.zones, self._users = self.zones, {}, {}
-        for at, one in enumerate(whole.steerings):
-            for some in (one.a, one.aaaa, *one.more.values()):
-                for ring in some:
-                    self._users.setdefault(ring, set()).add(at)
+        self._missed, self._relaid = set(), False
+        zones: dict[str, Zone] = {}
         news = []
         for index, zone in enumerate(snapshot.zones):
             if zone.transfer is None:
                 continue
             serial, digest = self._kept.get(zone.name, (0, ""))
-            mine = self.zones[zone.name] = Zone(
+            mine = zones[zone.name] = Zone(
                 zone.name, index, zone.transfer, transfer.Ledger(made[zone.name], serial or int(time.time()))
             )
             self._lay(mine)
             for steering in mine.ledger.shape.steered:
                 mine.ledger.replace(steering, self._records(steering))
-            old = before.get(zone.name)
-            another = mine.ledger.inherit(old.ledger if old else None, digest, time.time())
+            old = self.zones.get(zone.name)
+            # Half a second with a hundred thousand names, in which probes want to leave.
+            before = old.ledger if old is not None else None
+            another = await asyncio.to_thread(mine.ledger.inherit, before, digest, time.time())
             if another or old is None or old.settings != zone.transfer:
                 news.append(mine)
-        self._new_table = self._relaid = False
-        for mine in self.zones.values():
+        if whole is not self._whole:
+            self._soon()
+            return
+        self.zones, self._users, self._new_table = zones, _users(whole), False
+        self._compare(self._missed)
+        for mine in zones.values():
             self._number(mine)  # what grew while the table was made is not in it
         self._tell(news)
 
@@ -251,3 +258,13 @@ class Transfers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _users(whole: table.AnswerTable) -> dict[int, set[int]]:
+    """Return the steerings that draw from a ring, by ring."""
+    found: dict[int, set[int]] = {}
+    for at, one in enumerate(whole.steerings):
+        for some in (one.a, one.aaaa, *one.more.values()):
+            for ring in some:
+                found.setdefault(ring, set()).add(at)
+    return found

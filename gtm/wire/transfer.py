@@ -209,7 +209,8 @@ class Ledger:
             another = digest != self.digest()
             self.serial = following(self.serial, now_s) if another else self.serial
             return another
-        self.serial, self._steps, self._records = old.serial, old._steps, old._records
+        # A copy: what is made here may be thrown away, and the old one is read meanwhile.
+        self.serial, self._steps, self._records = old.serial, old._steps.copy(), old._records
         before, after = old._flat(), self._flat()
         changes = [
             Change((owner,), tuple(gone - come), tuple(come - gone))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import types
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from gtm.app import following
+from gtm.store import memory
 from tests.node import running
 
 HOST = "edge.cdn.example."
@@ -25,6 +28,21 @@ zones:
     nameservers: {ns1: [203.0.113.53]}
     steer: {"@": far}
 """
+
+
+async def test_G6_names_that_nobody_follows_any_more_are_forgotten_when_they_are_many() -> None:
+    store = memory.MemoryStore(now=lambda: 0.0)
+    papers: dict[tuple[str, str], Any] = {(following.PAPER, f"h{at}."): '["192.0.2.1"]' for at in range(following.MOST)}
+    await store.keep_papers(papers)
+    node: Any = types.SimpleNamespace(store=store, brain=types.SimpleNamespace(hosts={}))
+    one = following.Following(node)
+    await one.recall()
+    await one._forget()
+    assert len(await store.papers()) == following.MOST
+    await store.keep_papers({(following.PAPER, "more."): '["192.0.2.1"]'})
+    await one.recall()
+    await one._forget()
+    assert len(await store.papers()) == 0
 
 
 class Resolver(asyncio.DatagramProtocol):

@@ -213,6 +213,32 @@ def test_challenges_are_transferred_and_told_as_they_come_and_go(tmp_path: Path)
     asyncio.run(story())
 
 
+def test_what_changes_while_a_zone_is_made_anew_is_in_it_afterwards(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as (node, secondary):
+            await told(secondary, 0)
+            zone = dns.versioned.Zone(ZONE, relativize=False)
+            await follow(node, zone, whole=True)
+            for number in range(3):
+                await asyncio.to_thread(written, node.path, f"192.0.2.8{number}", f"192.0.2.8{number + 1}")
+                reload = node.post("/api/v1/reload", {"yes": True})
+                (status, _), _ = await asyncio.gather(reload, drain(node, "a", "up" if number % 2 else "drain"))
+                assert status == 200
+
+                async def same(number: int = number) -> tuple[set[str], ...]:
+                    await follow(node, zone)
+                    www, play = records(zone, f"www.{ZONE}.", "A"), records(zone, f"play.{ZONE}.", "A")
+                    return www ^ {f"192.0.2.8{number + 1}"}, play ^ await node.answers(f"play.{ZONE}")
+
+                await node.until(same, lambda found: not any(found))
+
+    asyncio.run(story())
+
+
+def written(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new))
+
+
 def test_who_is_not_allowed_or_does_not_sign_well_is_refused_and_written_down_once(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as (node, secondary):
