@@ -40,6 +40,7 @@ class Notices:
 
     def send(self, targets: Sequence[tuple[str, int]], apex: bytes, soa: transfer.Rr, key: tsig.Key | None) -> None:
         """Tell all targets."""
+        self._tasks = {key: task for key, task in self._tasks.items() if not task.done()}
         for target in targets:
             old = self._tasks.pop((target, apex), None)
             if old is not None:
