@@ -37,7 +37,7 @@ BY_CODE: Final = {
     "ipv6-only": "add an endpoint with an IPv4 address",
     "link-local": "write an address that clients can reach",
     "loop": "delete one of these references",
-    "missing-file": "paths are relative to the file that they stand in",
+    "missing-file": "a readable file, UTF-8, at most 64 MiB; its path is relative to the file that names it",
     "missing-key": "docs/configuration.md has an example",
     "nameserver-cname": "give it addresses: nameservers: {ns1: [203.0.113.53]}",
     "no-effect": "delete it",

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-import struct
 
 # Clients are counted in hashed cells: exact for honest loads, fixed in size for any. Two clients that fall into
 # one cell share one allowance.
 CELLS = 4096
-_BEAT, _REVISION, _CONNECTIONS, _CELLS_AT = 0, 8, 16, 24
-_ROW_BYTES = _CELLS_AT + 2 * CELLS
+_BEAT, _REVISION, _CONNECTIONS = range(3)  # words of a row; the cells follow
+_WORD_BYTES, _CELL_BYTES = 8, 2
+_CELLS_AT = 3 * _WORD_BYTES
+_ROW_BYTES = _CELLS_AT + _CELL_BYTES * CELLS
 _KEY_BYTES = 16  # the page begins with a secret, so that nobody can choose to share a victim's cell
-_NUMBER, _CELL = struct.Struct("=q"), struct.Struct("=H")
 
 
 class Page:
@@ -28,6 +28,10 @@ class Page:
         self.workers = workers
         self._memory = mmap.mmap(fd, _row(workers + 1))
         self._key = self._memory[:_KEY_BYTES]
+        # Views, for they write a number at once. struct writes zeros before it, which a process that is put to sleep in
+        # between shows to all others: a worker that never turned.
+        self._words = memoryview(self._memory).cast("q")
+        self._cells = memoryview(self._memory).cast("H")
 
     @classmethod
     def new(cls, workers: int) -> Page:
@@ -39,6 +43,8 @@ class Page:
 
     def close(self) -> None:
         """Let go of the page."""
+        self._words.release()
+        self._cells.release()
         self._memory.close()
         os.close(self.fd)
 
@@ -54,19 +60,19 @@ class Page:
 
     def beat(self, worker: int, now_ns: int) -> None:
         """Say that the worker's answering loop turned at `now_ns` (monotonic)."""
-        _NUMBER.pack_into(self._memory, _row(worker) + _BEAT, now_ns)
+        self._words[_word(worker, _BEAT)] = now_ns
 
     def beaten_ns(self, worker: int) -> int:
         """Return when the worker's loop turned last (monotonic), or 0 when it has not yet."""
-        return int(_NUMBER.unpack_from(self._memory, _row(worker) + _BEAT)[0])
+        return self._words[_word(worker, _BEAT)]
 
     def answers(self, worker: int, revision: int) -> None:
         """Say that the worker answers from `revision` now."""
-        _NUMBER.pack_into(self._memory, _row(worker) + _REVISION, revision)
+        self._words[_word(worker, _REVISION)] = revision
 
     def revisions(self) -> list[int]:
         """Return the revision that each worker answers from; 0 is none yet."""
-        return [int(_NUMBER.unpack_from(self._memory, _row(worker) + _REVISION)[0]) for worker in range(self.workers)]
+        return [self._words[_word(worker, _REVISION)] for worker in range(self.workers)]
 
     def cell(self, client: bytes) -> int:
         """Return the cell that a client is counted in."""
@@ -74,24 +80,26 @@ class Page:
 
     def count(self, worker: int, cell: int, by: int) -> None:
         """Add to the worker's open connections, and to those of the clients in `cell` (negative: of nobody)."""
-        row = _row(worker)
-        total = _NUMBER.unpack_from(self._memory, row + _CONNECTIONS)[0]
-        _NUMBER.pack_into(self._memory, row + _CONNECTIONS, total + by)
-        if cell < 0:
-            return
-        at = row + _CELLS_AT + 2 * cell
-        _CELL.pack_into(self._memory, at, _CELL.unpack_from(self._memory, at)[0] + by)
+        self._words[_word(worker, _CONNECTIONS)] += by
+        if cell >= 0:
+            self._cells[_cell(worker, cell)] += by
 
     def connections(self) -> int:
         """Return how many connections all workers hold together."""
-        rows = map(_row, range(self.workers))
-        return sum(int(_NUMBER.unpack_from(self._memory, row + _CONNECTIONS)[0]) for row in rows)
+        return sum(self._words[_word(worker, _CONNECTIONS)] for worker in range(self.workers))
 
     def connections_of(self, cell: int) -> int:
         """Return how many connections the clients in `cell` hold, at all workers together."""
-        at = _CELLS_AT + 2 * cell
-        return sum(int(_CELL.unpack_from(self._memory, row + at)[0]) for row in map(_row, range(self.workers)))
+        return sum(self._cells[_cell(worker, cell)] for worker in range(self.workers))
 
 
 def _row(worker: int) -> int:
     return _KEY_BYTES + worker * _ROW_BYTES
+
+
+def _word(worker: int, which: int) -> int:
+    return _row(worker) // _WORD_BYTES + which
+
+
+def _cell(worker: int, which: int) -> int:
+    return (_row(worker) + _CELLS_AT) // _CELL_BYTES + which

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -113,6 +116,35 @@ def test_all_processes_see_one_page_and_a_dead_workers_row_is_cleared() -> None:
     page.clear(2)
     assert (page.connections(), page.connections_of(cell), page.revisions()) == (1, 1, [0, 0, 0])
     assert page.cell(b"client") == cell
+
+
+BEATING = """
+import sys
+from gtm.serve import shared
+page = shared.Page(int(sys.argv[1]), 1)
+page.beat(0, 2**62 + 1)
+print("beating", flush=True)
+while True:
+    for number in range(1000):
+        page.beat(0, 2**62 + 1)
+        page.answers(0, 2**62 + 1)
+"""
+
+
+def test_a_number_on_the_page_is_never_seen_half_written() -> None:
+    page = shared.Page.new(1)
+    started = [sys.executable, "-c", BEATING, str(page.fd)]
+    with subprocess.Popen(started, pass_fds=[page.fd], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        seen = {page.beaten_ns(0) for _ in range(50_000)}
+        until_s = time.monotonic() + 20
+        while not page.revisions()[0] and time.monotonic() < until_s:
+            pass
+        seen |= {page.revisions()[0] for _ in range(50_000)}
+        writer.kill()
+    page.close()
+    assert seen == {2**62 + 1}
 
 
 def test_counts_come_back_as_they_were_in_messages_of_bounded_size() -> None:
