@@ -5,7 +5,7 @@ probes and shares, for the headline. What it steers says for itself how it is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from gtm import events
@@ -15,6 +15,7 @@ from gtm.probes import dial, lateness
 
 # Certificates are looked at this often: they change slowly, and there may be as many as there are checks.
 CERTIFICATES_S = 60.0
+SHARES_S = 10.0  # shares are uneven by the minute, and there may be thousands of members
 # An endpoint's certificate is a trouble this many days before its end: whoever renews by machine has done so by then.
 ENDPOINT_DAYS = 7.0
 MOST = 20
@@ -28,8 +29,7 @@ class Troubles:
     def __init__(self, node: nodes.Node, crier: herald.Herald, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._node, self._herald, self._monotonic = node, crier, monotonic
         self._since: dict[tuple[str, str], float] = {}
-        self._certificates: tuple[Mapping[str, Any], ...] = ()
-        self._certificates_until_s = 0.0
+        self._kept: dict[str, tuple[float, list[Mapping[str, Any]]]] = {}
         self.unread: tuple[str, ...] = ()  # tokens whose secret cannot be had
         node.listeners.add(self._heard)
 
@@ -42,14 +42,22 @@ class Troubles:
 
     def now(self) -> list[Mapping[str, Any]]:
         """Return what is wrong, the gravest first: kind, level, text, why, since."""
-        if self._monotonic() >= self._certificates_until_s:
-            self._certificates_until_s = self._monotonic() + CERTIFICATES_S
-            self._certificates = (*self._ours(time.time()), *self._theirs())
         found = [
-            *self._workers(), *self._store(), *self._receivers(), *self._secrets(), *self._certificates,
-            *self._geography(), *self._probes(), *self._shares(),
+            *self._workers(), *self._store(), *self._receivers(), *self._secrets(),
+            *self._seldom("certificates", CERTIFICATES_S, lambda: (*self._ours(time.time()), *self._theirs())),
+            *self._geography(), *self._probes(), *self._seldom("shares", SHARES_S, self._shares),
         ]  # fmt: skip
         return found[:MOST]
+
+    def _seldom(
+        self, what: str, every_s: float, look: Callable[[], Iterable[Mapping[str, Any]]]
+    ) -> list[Mapping[str, Any]]:
+        """Return what `look` finds, or found lately: a status is asked for ten times a second."""
+        until_s, found = self._kept.get(what, (0.0, []))
+        if self._monotonic() >= until_s:
+            found = list(look())
+            self._kept[what] = self._monotonic() + every_s, found
+        return found
 
     def _one(self, kind: str, text: str, why: str = "", *, subject: str = "", of: str = "") -> Mapping[str, Any]:
         """Return a trouble, with when it was said (`of` is the event's kind when it is not the trouble's)."""

@@ -77,6 +77,9 @@ async def test_G2_a_node_with_a_broken_configuration_answers_its_last_table_and_
             said = [row["after"] for row in (await node.get("/api/v1/events"))["events"]]
             assert said == ["refused", "in force"]
             assert (await node.get(f"/api/v1/explain?name={PLAY}"))["answers"] == [TWO]
+            headline = (await node.get("/api/v1/board"))["summary"]["headline"]
+            assert headline["text"] == "The configuration is refused: what is answered is the last table of before."
+            assert headline["since"] == status["last_table"]["at"]
             for path in ("/", "/api/v1/names", "/api/v1/orders"):
                 assert await node.get(path)
             status_code, _ = await node.post("/api/v1/orders", {"target": "two", "order": "drain"})
