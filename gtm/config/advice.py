@@ -33,8 +33,11 @@ def give(nouns: nodes.Nouns, policies: zones.Policies) -> None:
 
 def _pool(nouns: nodes.Nouns, pool: model.Pool, written: schema.Pool, path: marks.Path) -> None:
     members = [nouns.endpoints[one.endpoint] for one in pool.members if one.endpoint in nouns.endpoints]
-    if written.check is None and any(one.check is None for one in members):
-        message = f"the pool {pool.name!r} has no check: its members always count as up"
+    checks = pool.check.of if pool.check else ()
+    mute = bool(checks) and all(one in nouns.profiles and nouns.profiles[one].observe for one in checks)
+    if (written.check is None or mute) and any(one.check is None for one in members):
+        has = "no check that votes" if mute else "no check"
+        message = f"the pool {pool.name!r} has {has}: its members always count as up"
         nouns.report.warn("pool-without-check", path, message, "check: NAME, or `check: none` if that is meant", "key")
     if pool.balance == "round-robin" and len({one.weight for one in pool.members if one.weight}) > 1:
         message = "round-robin gives equal shares: the weights, which differ, have no effect"

@@ -63,6 +63,13 @@ def test_what_is_doubtful_is_warned_about(code: str) -> None:
     assert loaded.snapshot is not None
 
 
+def test_A5_a_pool_whose_checks_only_look_is_one_without_a_check() -> None:
+    text = CLEAN.replace("members: [c], check: answers", "members: [c], check: pong")
+    loaded = read(text.replace("checks:\n", "checks:\n  pong: {kind: icmp, observe: true}\n"))
+    (only,) = loaded.problems
+    assert (only.code, "no check that votes" in only.message) == ("pool-without-check", True)
+
+
 @pytest.mark.parametrize(
     ("written", "warned"),
     [
