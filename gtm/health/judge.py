@@ -14,6 +14,7 @@ from gtm.health import stalls
 
 MAX_MATCHED = 64 * 1024  # characters that a pattern sees: an expression may be slow, the brain may not be
 OVERDUE = 0.6  # of the age that is too old: 1.5 of 2.5 target durations, when the next segment should have been there
+FINE_S = 0.01  # below it a time is shown in tenths of a millisecond: a handshake on loopback takes one
 MAX_SHOWN = 60  # characters of a measured text in a sentence: it is read on one line
 
 _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -187,6 +188,8 @@ def shown(value: model.Value, unit: str) -> str:
         return _text(value)
     if isinstance(value, str):
         return repr(value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "...")
+    if unit == "s" and 0 < abs(value) < FINE_S:
+        return f"{value * 1000:.1f}ms"
     if unit == "s":
         return ("-" if value < 0 else "") + units.show_seconds(abs(value))
     return f"{round(value, 3):.12g}" + {"bytes": " bytes", "days": " days"}.get(unit, "")

@@ -74,6 +74,8 @@ def test_each_operator(text: str, more: dict[str, Any], value: model.Value, hold
         ("size > 1KB", {"value": 1000.0, "unit": "bytes"}, 12, "size (12 bytes) > 1KB"),
         ("left > 14", {"value": 14.0, "unit": "days"}, 2.25, "left (2.25 days) > 14"),
         ("age < 1s", {"value": 1.0, "unit": "s"}, 90.0, "age (1m30s) < 1s"),
+        ("rtt > 1s", {"value": 1.0, "unit": "s"}, 0.00013, "rtt (0.1ms) > 1s"),
+        ("rtt > 1s", {"value": 1.0, "unit": "s"}, 0.0, "rtt (0s) > 1s"),
         ("age > 0s", {"value": 0.0, "unit": "s"}, -0.25, "age (-250ms) > 0s"),
         ("live == true", {"value": True}, False, "live (false) == true"),
         ("body contains x", {"value": "x"}, "a" * 99, f"body ({('a' * 60 + '...')!r}) contains x"),
