@@ -56,7 +56,7 @@ class Row:
 
 ROWS: Sequence[Row] = (
     Row("frozen", "the encoder of one edge stands still (SIGSTOP)", "hls-channel", "stream",
-        r"playlist\.age \([68].*s\) < playlist\.patience \(6s\)", FROZEN_S),
+        r"playlist\.age \([6-8].*s\) < playlist\.patience \(6s\)", FROZEN_S),
     Row("ended", "the encoder ends by itself (SIGTERM)", "hls-channel", "stream",
         r"the stream has ended \(EXT-X-ENDLIST\)"),
     Row("unlinked", "the newest segments vanish from the disk", "hls-channel", "stream",

@@ -162,6 +162,7 @@ def run(world: World, profiles: Mapping[str, model.Profile]) -> Outcome:
     last = max((int(one["id"]) for one in world.events()), default=0)
     began: dict[str, float] = {}
     began_s, first = time.time(), _numbers(world)
+    newest = dict(first)
     for row in fault_rows.ROWS:
         began[row.key] = time.time()
         if row.key in ACTS:
@@ -169,16 +170,15 @@ def run(world: World, profiles: Mapping[str, model.Profile]) -> Outcome:
     began["slate"] = began["dark"]
     longest_s = max(row.within_s(profiles) for row in fault_rows.ROWS)
     least_s = max(longest_s + LOOK_S, CALM_S * fault_config.PACE)
-    while (
-        time.time() < began_s + least_s or min(_since(first, _numbers(world)).values()) < CALM_S / fault_rows.TARGET_S
-    ):
+    while time.time() < began_s + least_s or min(_since(first, newest).values()) < CALM_S / fault_rows.TARGET_S:
         world.all_alive()
         time.sleep(LOOK_S)
+        newest |= _numbers(world)  # a look that could not be made has none
     heard = [one for event in world.events(last) if (one := said(event))]
     strange = [one for one in heard if not whose(one)]
     found = {row.key: _found(row, [one for one in heard if whose(one) == row.key], began[row.key], world, profiles)
              for row in fault_rows.ROWS}  # fmt: skip
-    return Outcome(found, strange, time.time() - began_s, _since(first, _numbers(world)))
+    return Outcome(found, strange, time.time() - began_s, _since(first, newest))
 
 
 def _numbers(world: World) -> dict[str, int]:

@@ -58,7 +58,7 @@ NGINX = """
 {module}
 daemon off; master_process off; user root;
 pid {folder}/{name}.pid; error_log {folder}/{name}.error.log;
-events {{}}
+events {{ worker_connections 4096; }}
 {rtmp}
 http {{
     access_log off;
