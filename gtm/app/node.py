@@ -278,7 +278,8 @@ class Node:
             self._timer = None
         at = self.brain.wake_at()
         if at is not None and not self.stopping.is_set():
-            self._timer = asyncio.get_running_loop().call_at(at, self._wake)
+            first_s = taking.PROBES_FIRST_S if self.brain.growing and self.runner.waiting else 0.0
+            self._timer = asyncio.get_running_loop().call_at(at + first_s, self._wake)
 
     def _publish_table(self) -> None:
         if self._held_back():

@@ -11,6 +11,9 @@ from gtm import brain, model, seen
 from gtm.app import collector, geography
 
 LOOK_S = 0.01
+# While a big configuration is decided, probes that wait have this much of the loop before the next slice: a few leave
+# in each turn, and so short a row has left by then.
+PROBES_FIRST_S = 0.01
 
 log = logging.getLogger("gtm")
 
