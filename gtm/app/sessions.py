@@ -20,6 +20,7 @@ MOST, MOST_WAITING = 8, 64
 IDLE_S = 15.0  # between two questions
 STUCK_S = 30.0  # a client that reads nothing for so long has gone
 WHOLE_S = 600.0  # one transfer: a million names to a slow line
+EARLY_S = 10.0  # who asks before health is judged waits so long: refused, some secondaries come back after a minute
 AUDIT_S = 10.0  # so often at most somebody who may have nothing is written down
 
 
@@ -66,6 +67,9 @@ class Sessions:
                         if size > query.MAX_QUERY_BYTES:
                             return
                         packet = await reader.readexactly(size)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(EARLY_S):
+                            await self.zones.made.wait()
                     async with self._turn, asyncio.timeout(WHOLE_S):
                         await self._answer(packet, address, writer)
         finally:

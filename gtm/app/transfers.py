@@ -61,6 +61,7 @@ class Transfers:
 
     def __init__(self, node: Surroundings, keys: Callable[[], Mapping[str, tsig.Key]]) -> None:
         self.zones: dict[str, Zone] = {}
+        self.made = asyncio.Event()  # once zones are made of a judged table
         self._node, self.keys = node, keys
         self._kept: dict[str, tuple[int, str]] = {}  # serial and digest, as the store has them
         self._whole: table.AnswerTable | None = None
@@ -210,6 +211,7 @@ class Transfers:
             self._soon()
             return
         self.zones, self._users, self._new_table = zones, _users(whole), False
+        self.made.set()
         self._compare(self._missed)
         for mine in zones.values():
             self._number(mine)  # what grew while the table was made is not in it
