@@ -417,12 +417,6 @@ async def test_with_two_thousand_endpoints_and_ten_thousand_names_the_page_stays
         await expect(page.locator("#names .pager")).to_contain_text("10,000")
         await expect(page.locator("#endpoints .pager")).to_contain_text("2,000")
         paint = await painted_ms(page)
-        for _ in range(3):  # a machine that is busy with something else is no page that is slow: it may try again
-            if paint < 2000:
-                break
-            await page.reload()
-            await expect(page.locator("#endpoints .pager")).to_contain_text("2,000")
-            paint = await painted_ms(page)
         began = time.monotonic()
         await page.get_by_placeholder("name or pool").fill("n9876")
         await expect(page.locator("#names tbody tr")).to_have_count(1)
