@@ -45,7 +45,7 @@ CAMS = ("cam-gone", "cam-idle", "cam-1", "cam-2", "cam-3")
 VIEWS = ("rtsp-hang", "rtsp-1", "rtsp-2")
 
 CLIP = """ffmpeg -nostdin -loglevel error -f lavfi -i testsrc2=size=160x90:rate=10 -f lavfi -i sine=frequency=440
--t {long} -c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -g {frames} -sc_threshold 0 -c:a aac -y"""
+-t {long:g} -c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -g {frames} -sc_threshold 0 -c:a aac -y"""
 PLAY = "ffmpeg -nostdin -loglevel error -re -stream_loop -1 -i"
 HLS = """-c copy -f hls -hls_time {target} -hls_list_size 6 -hls_delete_threshold 8
 -hls_flags delete_segments+program_date_time+independent_segments+temp_file"""
@@ -138,6 +138,11 @@ MAIN = "#EXTM3U\n" + "".join(
 )  # fmt: skip
 
 
+def clip(target_s: float = 2.0) -> list[str]:
+    """Return the words that make twenty seconds of picture and sound, whole segments with a key frame each."""
+    return CLIP.format(long=round(20 / target_s) * target_s, frames=round(10 * target_s)).split()
+
+
 class World(hosts.Namespace):
     """All of it; what is in it stands in the constants above."""
 
@@ -145,9 +150,8 @@ class World(hosts.Namespace):
         """Start everything but the node."""
         for one in ("hls", "edges", "flags", "certificates"):
             (self.logs / one).mkdir()
-        for target_s, seconds in ((2.0, 20), (QUICK_S, 21)):  # whole segments both
-            words = CLIP.format(long=seconds, frames=round(10 * target_s)).split()
-            subprocess.run([*words, str(self.clip(target_s))], check=True)
+        for target_s in (2.0, QUICK_S):
+            subprocess.run([*clip(target_s), str(self.clip(target_s))], check=True)
         self._network()
         self._certificates()
         self._streams()

@@ -98,7 +98,7 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
 
 
 def test_B11_a_publisher_fails_over_and_is_not_torn_home_before_it_has_gone(studio: Studio) -> None:
-    subprocess.run([*fault_world.CLIP.split(), str(studio.logs / "clip.mp4")], check=True)
+    subprocess.run([*fault_world.clip(), str(studio.logs / "clip.mp4")], check=True)
     shutil.copytree(fault_world.ROOT / "healthchecks", studio.logs / "healthchecks")
     (studio.logs / "gtm.yaml").write_text(CONFIG)
     studio.ingest("main", MAIN)
