@@ -395,6 +395,8 @@ class Node:
                     await self._moved.wait()
         except TimeoutError:
             return False
+        # Workers write down what they answer from before they say so: who has waited must not be told less than is so.
+        self.lingering.acknowledged(self.link.answered_by_all, time.monotonic())
         return True
 
     def _told(self, kind: str, body: Mapping[str, Any]) -> None:

@@ -90,7 +90,7 @@ async def test_after_a_mistake_in_the_brain_it_is_woken_again() -> None:
         raise ValueError("a mistake")
 
     loop = asyncio.get_running_loop()
-    mind = types.SimpleNamespace(growing=False)
+    mind = types.SimpleNamespace(growing=False, judging=False)
     node = types.SimpleNamespace(brain=mind, _go_on=go_on, _timer=None, _wake=lambda: None)
     with pytest.raises(ValueError, match="a mistake"):
         nodes.Node._wake(cast(Any, node))

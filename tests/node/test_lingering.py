@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import types
+from typing import Any, cast
+
 from gtm import table
 from gtm.app import lately, lingering
+from gtm.app import node as nodes
 
 
 def ring(*endpoints: str, ttl_s: int = 5) -> table.Ring:
@@ -47,6 +52,20 @@ def test_D3_a_whole_new_table_takes_away_what_it_does_not_hold() -> None:
     it.acknowledged(lambda _: True, 3.0)
     assert it.until_s(["a"], 0) == 12.0
     assert it.until_s(["b"], 0) is None
+
+
+async def test_D3_who_has_waited_for_the_workers_is_told_though_their_word_is_still_on_its_way() -> None:
+    it = lingering.Lingering()
+    it.swapped(1, {0: ring("a")}, whole=True)
+    it.acknowledged(lambda _: True, 0.0)
+    it.swapped(2, {0: ring("b")})
+    node = types.SimpleNamespace(
+        brain=types.SimpleNamespace(pending=lambda: False), answering=lambda: True, lingering=it,
+        link=types.SimpleNamespace(answered_by_all=lambda _: True), _moved=asyncio.Event(),
+    )  # fmt: skip
+    assert it.until_s(["a"], 0) is None
+    assert await nodes.Node.settled(cast(Any, node), 1.0)
+    assert it.until_s(["a"], 0) is not None
 
 
 def test_answers_of_late_are_those_of_five_minutes() -> None:
