@@ -20,6 +20,8 @@ from gtm.wire import chaos, edns, extras, pack, query, runtime, steps, tally
 MAX_CELLS = 262_144
 # Questions are kept with what answers them; beyond this many (about 5 MB) all are looked up anew.
 MAX_KNOWN = 16_384
+# Client subnets are kept with where they lead; beyond this many (about 13 MB) all are looked up anew.
+MAX_MET = 32_768
 MAX_TCP_BYTES = 65535
 
 _AXFR, _IN = 252, 1
@@ -55,6 +57,9 @@ _TAILS: tuple[Mapping[bytes, tuple[int, bytes]], ...] = (
 )
 _COOKIE = edns.COOKIE.to_bytes(2, "big")  # behind an OPT record's eleven bytes
 _bisect, _number = bisect.bisect_right, int.from_bytes
+# Where a client leads: the ring, the ECS scope, the family and address that it is known by, its place for counting, and
+# whether its subnet alone says so.
+_Way = tuple[runtime.Turn, int, int, int, int, bool]
 
 
 class Responder:
@@ -85,6 +90,8 @@ class Responder:
         self._world = world
         self._nodes = world.nodes
         self._known: dict[bytes, tuple[runtime.Hit, bytes]] = {}
+        # By what stands behind a question with nothing but a client subnet: whom it asked, the way, limit and OPT.
+        self._met: dict[bytes, tuple[runtime.Steered, _Way, int, bytes]] = {}
         self._places = world.places
         self._explain = world.explain
         self._place_names = whole.place_names
@@ -108,6 +115,7 @@ class Responder:
     def ending(self) -> steps.Steps[None]:
         """Take apart what is here, step by step; nothing may be asked of it any more."""
         yield from steps.emptying(self._known)
+        yield from steps.emptying(self._met)
         yield from runtime.unloading(self._world)
 
     def update(self, revision: int, rings: Mapping[int, table.Ring], entries: table.Changed = pack.NOTHING) -> bool:
@@ -159,29 +167,27 @@ class Responder:
         hit, owner = known
         tail = packet[stop:]
         plain = _TAILS[shape >> 1].get(tail)
-        lone = None
-        of = subnet = scope = 0
-        if plain is None and tail[11:13] == _COOKIE and shape > 1:
+        error, way = b"", None
+        if plain is not None:
+            limit, opt = plain
+        elif (met := self._met.get(tail)) is not None and met[0] is hit and shape > 1:
+            _, way, limit, opt = met
+            self._tally.subnets += 1
+        elif tail[11:13] == _COOKIE and shape > 1:
             plain = self._cookies.get((address, tail))
             if plain is None:
                 return self._long(packet, family, address, transport)
-        if plain is not None:
             limit, opt = plain
         else:
-            lone = edns.lone_subnet(tail[: edns.LONE_BYTES])
-            if lone is None or shape < 2:
+            found = self._meet(hit, tail, family, address) if shape > 1 else None
+            if found is None:
                 return self._long(packet, family, address, transport)
-            limit, opt, of, size, shift, low = lone
-            subnet = _number(tail[edns.LONE_BYTES :]) << shift
-            if len(tail) != size or subnet & low:
-                return self._long(packet, family, address, transport)
-        if isinstance(hit, runtime.Static):
-            reply, error = hit, b""
-        else:
-            reply, scope, error = self._draw(hit, owner, family, address, of, subnet)
-        if lone is not None:
+            way, limit, opt = found
             self._tally.subnets += 1
-            opt += edns.BYTES[scope] + tail[edns.LONE_BYTES :]
+        if isinstance(hit, runtime.Static):
+            reply = hit
+        else:
+            reply, error = self._draw(hit, owner, way or self._way(hit, family, address, 0, 0))
         if error and opt and self._explains(family, address):
             opt = edns.with_option(
                 opt, error, (limit if transport == "udp" else MAX_TCP_BYTES) - stop - len(reply.body)
@@ -218,6 +224,28 @@ class Responder:
             self._known[question] = known
         return known
 
+    def _meet(self, hit: runtime.Hit, tail: bytes, family: int, address: int) -> tuple[_Way | None, int, bytes] | None:
+        """Return the way, limit and OPT for a client subnet that stands behind a question; None when more stands there.
+
+        It is kept for the next time, where the subnet alone leads there: resolvers ask for the same ones again.
+        """
+        lone = edns.lone_subnet(tail[: edns.LONE_BYTES])
+        if lone is None:
+            return None
+        limit, opt, of, size, shift, low = lone
+        subnet = _number(tail[edns.LONE_BYTES :]) << shift
+        if len(tail) != size or subnet & low:
+            return None
+        if isinstance(hit, runtime.Static):
+            return None, limit, opt + edns.BYTES[0] + tail[edns.LONE_BYTES :]
+        way = self._way(hit, family, address, of, subnet)
+        opt += edns.BYTES[way[1]] + tail[edns.LONE_BYTES :]
+        if way[5]:
+            if len(self._met) >= MAX_MET:
+                self._met.clear()
+            self._met[tail] = hit, way, limit, opt
+        return way, limit, opt
+
     def _finish(  # noqa: PLR0917 - a record of these seven would cost more than what it holds
         self, packet: bytes, question: bytes, shape: int, reply: runtime.Static, limit: int, opt: bytes, transport: str
     ) -> bytes:
@@ -234,18 +262,21 @@ class Responder:
 
     # --- drawing ---
 
-    def _draw(  # noqa: PLR0912, PLR0917 - as above; it is the place where calls would cost most
-        self, hit: runtime.Steered, owner: bytes, family: int, address: int, of: int, subnet: int
-    ) -> tuple[runtime.Static, int, bytes]:
-        """Return what this client gets, the ECS scope of it, and the option that explains it.
+    def _way(self, hit: runtime.Steered, family: int, address: int, of: int, subnet: int) -> _Way:
+        """Return where this client leads.
 
         `of` and `subnet` are family and address of the client subnet; `of` is 0 where there is none to go by (C4). The
         scope is that of the matched region and of the sticky mask, whichever is longer (C2); it comes from the
         configuration alone, so health does not change it (C7). It may be longer than SOURCE.
         """
-        scope, places = 0, self._places
+        scope, place, places, alone = 0, -1, self._places, False
         if hit.plain:
             turn = hit.turns[0]
+            alone = places is None
+            if of and places is not None:
+                starts, values = places.by[of]
+                place = values[_bisect(starts, subnet) - 1]
+                alone = place >= 0
         else:
             at = -1
             if of:
@@ -255,26 +286,28 @@ class Responder:
                 else:
                     if hit.sticky is not None:
                         scope = max(scope, hit.sticky[of == 6])
-                    family, address = of, subnet
-                of = 0  # it has been gone by
+                    family, address, alone = of, subnet, True
             if at < 0:
                 starts, values = hit.prefixes.by[family]
                 at = values[_bisect(starts, address) - 1]
             turn = hit.turns[at if at >= 0 else hit.prefixes.nowhere]
-        if places is not None:
-            at = -1
-            if of:
-                starts, values = places.by[of]
-                at = values[_bisect(starts, subnet) - 1]
-            if at < 0:
-                starts, values = places.by[family]
-                at = values[_bisect(starts, address) - 1]
+        if places is not None and place < 0:
+            starts, values = places.by[family]
+            place = values[_bisect(starts, address) - 1]
+            if place < 0:
+                place = places.nowhere
+        return turn, scope, family, address, place, alone
+
+    def _draw(self, hit: runtime.Steered, owner: bytes, way: _Way) -> tuple[runtime.Static, bytes]:
+        """Return what a client gets that leads there, and the option that explains it."""
+        turn, _, family, address, place, _ = way
+        if place >= 0:
             seen = self._tally.seen_from.get(owner)
             if seen is None:
                 seen = self._tally.seen_from[owner] = [0] * len(self._place_names)
-            seen[at if at >= 0 else places.nowhere] += 1
+            seen[place] += 1
         if not turn.size:
-            return turn.instead or hit.nodata, scope, turn.error
+            return turn.instead or hit.nodata, turn.error
         cell = turn.cells.get(owner)
         if cell is None:
             cell = self._cell(turn, owner)
@@ -284,7 +317,7 @@ class Responder:
             at = self._client_hash(family, address, turn.sticky[family == 6])
         which = turn.slots[at % turn.size]
         turn.hits[which] += 1
-        return turn.replies[which], scope, turn.error
+        return turn.replies[which], turn.error
 
     def _client_hash(self, family: int, address: int, bits: int) -> int:
         """Return a number that every nameserver with the same key finds for this client prefix (B8).
@@ -349,7 +382,9 @@ class Responder:
             client = asked.opt.subnet if asked.opt is not None else None
             if client is not None and client.source:  # C4: without SOURCE the client opted out
                 of, subnet = client.family, client.address
-            reply, scope, error = self._draw(hit, owner, family, address, of, subnet)
+            way = self._way(hit, family, address, of, subnet)
+            scope = way[1]
+            reply, error = self._draw(hit, owner, way)
         shape, limit, opt = (asked.flags & query.RD) >> 8, edns.MIN_UDP_BYTES, b""
         if asked.opt is not None:
             self._tally.subnets += bool(asked.opt.subnet and asked.opt.subnet.source)
