@@ -57,9 +57,6 @@ _TAILS: tuple[Mapping[bytes, tuple[int, bytes]], ...] = (
 )
 _COOKIE = edns.COOKIE.to_bytes(2, "big")  # behind an OPT record's eleven bytes
 _bisect, _number = bisect.bisect_right, int.from_bytes
-# Where a client leads: the ring, the ECS scope, the family and address that it is known by, its place for counting, and
-# whether its subnet alone says so.
-_Way = tuple[runtime.Turn, int, int, int, int, bool]
 
 
 class Responder:
@@ -91,7 +88,7 @@ class Responder:
         self._nodes = world.nodes
         self._known: dict[bytes, tuple[runtime.Hit, bytes]] = {}
         # By what stands behind a question with nothing but a client subnet: whom it asked, the way, limit and OPT.
-        self._met: dict[bytes, tuple[runtime.Steered, _Way, int, bytes]] = {}
+        self._met: dict[bytes, tuple[runtime.Steered, runtime.Way, int, bytes]] = {}
         self._places = world.places
         self._explain = world.explain
         self._place_names = whole.place_names
@@ -187,7 +184,7 @@ class Responder:
         if isinstance(hit, runtime.Static):
             reply = hit
         else:
-            reply, error = self._draw(hit, owner, way or self._way(hit, family, address, 0, 0))
+            reply, error = self._draw(hit, owner, way or runtime.way(hit, self._places, family, address, 0, 0))
         if error and opt and self._explains(family, address):
             opt = edns.with_option(
                 opt, error, (limit if transport == "udp" else MAX_TCP_BYTES) - stop - len(reply.body)
@@ -224,7 +221,9 @@ class Responder:
             self._known[question] = known
         return known
 
-    def _meet(self, hit: runtime.Hit, tail: bytes, family: int, address: int) -> tuple[_Way | None, int, bytes] | None:
+    def _meet(
+        self, hit: runtime.Hit, tail: bytes, family: int, address: int
+    ) -> tuple[runtime.Way | None, int, bytes] | None:
         """Return the way, limit and OPT for a client subnet that stands behind a question; None when more stands there.
 
         It is kept for the next time, where the subnet alone leads there: resolvers ask for the same ones again.
@@ -238,7 +237,7 @@ class Responder:
             return None
         if isinstance(hit, runtime.Static):
             return None, limit, opt + edns.BYTES[0] + tail[edns.LONE_BYTES :]
-        way = self._way(hit, family, address, of, subnet)
+        way = runtime.way(hit, self._places, family, address, of, subnet)
         opt += edns.BYTES[way[1]] + tail[edns.LONE_BYTES :]
         if way[5]:
             if len(self._met) >= MAX_MET:
@@ -262,43 +261,7 @@ class Responder:
 
     # --- drawing ---
 
-    def _way(self, hit: runtime.Steered, family: int, address: int, of: int, subnet: int) -> _Way:
-        """Return where this client leads.
-
-        `of` and `subnet` are family and address of the client subnet; `of` is 0 where there is none to go by (C4). The
-        scope is that of the matched region and of the sticky mask, whichever is longer (C2); it comes from the
-        configuration alone, so health does not change it (C7). It may be longer than SOURCE.
-        """
-        scope, place, places, alone = 0, -1, self._places, False
-        if hit.plain:
-            turn = hit.turns[0]
-            alone = places is None
-            if of and places is not None:
-                starts, values = places.by[of]
-                place = values[_bisect(starts, subnet) - 1]
-                alone = place >= 0
-        else:
-            at = -1
-            if of:
-                at, scope = hit.prefixes.find(of, subnet)
-                if at < 0:
-                    scope = 0
-                else:
-                    if hit.sticky is not None:
-                        scope = max(scope, hit.sticky[of == 6])
-                    family, address, alone = of, subnet, True
-            if at < 0:
-                starts, values = hit.prefixes.by[family]
-                at = values[_bisect(starts, address) - 1]
-            turn = hit.turns[at if at >= 0 else hit.prefixes.nowhere]
-        if places is not None and place < 0:
-            starts, values = places.by[family]
-            place = values[_bisect(starts, address) - 1]
-            if place < 0:
-                place = places.nowhere
-        return turn, scope, family, address, place, alone
-
-    def _draw(self, hit: runtime.Steered, owner: bytes, way: _Way) -> tuple[runtime.Static, bytes]:
+    def _draw(self, hit: runtime.Steered, owner: bytes, way: runtime.Way) -> tuple[runtime.Static, bytes]:
         """Return what a client gets that leads there, and the option that explains it."""
         turn, _, family, address, place, _ = way
         if place >= 0:
@@ -382,7 +345,7 @@ class Responder:
             client = asked.opt.subnet if asked.opt is not None else None
             if client is not None and client.source:  # C4: without SOURCE the client opted out
                 of, subnet = client.family, client.address
-            way = self._way(hit, family, address, of, subnet)
+            way = runtime.way(hit, self._places, family, address, of, subnet)
             scope = way[1]
             reply, error = self._draw(hit, owner, way)
         shape, limit, opt = (asked.flags & query.RD) >> 8, edns.MIN_UDP_BYTES, b""

@@ -125,6 +125,50 @@ class Steered:
         self.plain = len(turns) == 1 and sticky is None
 
 
+# Where a client leads: the ring, the ECS scope, the family and address that it is known by, its place for counting (-1:
+# nothing is counted), and whether its subnet alone says so.
+Way = tuple[Turn, int, int, int, int, bool]
+
+
+def way(  # noqa: PLR0917 - the client is two pairs of numbers, and a record of them would cost more than the way
+    hit: Steered, places: Prefixes | None, family: int, address: int, of: int, subnet: int
+) -> Way:
+    """Return where this client leads.
+
+    `of` and `subnet` are family and address of the client subnet; `of` is 0 where there is none to go by (C4). The
+    scope is that of the matched region and of the sticky mask, whichever is longer (C2); it comes from the
+    configuration alone, so health does not change it (C7). It may be longer than SOURCE.
+    """
+    scope, place, alone = 0, -1, False
+    if hit.plain:
+        turn = hit.turns[0]
+        alone = places is None
+        if of and places is not None:
+            starts, values = places.by[of]
+            place = values[_bisect(starts, subnet) - 1]
+            alone = place >= 0
+    else:
+        at = -1
+        if of:
+            at, scope = hit.prefixes.find(of, subnet)
+            if at < 0:
+                scope = 0
+            else:
+                if hit.sticky is not None:
+                    scope = max(scope, hit.sticky[of == 6])
+                family, address, alone = of, subnet, True
+        if at < 0:
+            starts, values = hit.prefixes.by[family]
+            at = values[_bisect(starts, address) - 1]
+        turn = hit.turns[at if at >= 0 else hit.prefixes.nowhere]
+    if places is not None and place < 0:
+        starts, values = places.by[family]
+        place = values[_bisect(starts, address) - 1]
+        if place < 0:
+            place = places.nowhere
+    return turn, scope, family, address, place, alone
+
+
 Hit = Static | Steered
 Node = dict[bytes, Hit]  # by type and class as they stand in a question, and by the two keys below
 # Longer than a type and class, so that no packet says it: the answer to every type that has none of its own.

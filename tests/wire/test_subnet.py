@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from gtm import model, table
 from gtm.steer import audience
-from gtm.wire import runtime
+from gtm.wire import respond, runtime
 from tests.wire import world
 
 # Audience 0 everybody, 1 a region, 2 a network inside it, 3 a private network that the configuration names.
@@ -252,6 +253,22 @@ def test_C2_no_more_than_source_is_hashed(server: world.Server) -> None:
         cut = member(server.ask("sticky.live.example.", subnet=str(network)))
         padded = member(server.ask("sticky.live.example.", sender=str(network.network_address)))
         assert cut == padded  # what lies behind SOURCE counts as zero, as it came
+
+
+@pytest.mark.parametrize("most", [4, 10_000])
+def test_who_was_met_before_is_answered_as_one_who_is_new(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(respond, "MAX_MET", most)
+    old, whole = world.Server(geography()), geography()
+    subnets = ("203.0.113.0/24", "203.0.113.128/25", "8.8.8.0/24", "10.1.2.0/24", "10.9.9.0/24", "2001:db8:5::/56",
+               "fe80::/64", "192.168.1.0/24")  # fmt: skip
+    senders = ("203.0.113.200", "8.8.8.8", "10.1.2.3", "10.9.9.0", "2001:db8:5::1", "2a00::1")
+    dice = random.Random(5)
+    for _ in range(600):
+        name = dice.choice(("geo", "sticky", "geosticky", "plain", "x.ch"))
+        sender, subnet = dice.choice(senders), dice.choice(subnets)
+        answers = [one.ask(f"{name}.live.example.", sender=sender, subnet=subnet) for one in (old, world.Server(whole))]
+        assert world.scope(answers[0]) == world.scope(answers[1])
+        assert world.values(answers[0]) == world.values(answers[1])
 
 
 # --- the resolver that caches ---
