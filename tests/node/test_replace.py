@@ -82,9 +82,7 @@ async def test_G12_a_node_is_replaced_without_a_lost_question_and_forgets_nothin
                 assert (status, body) == (200, {"replaced": True})
                 await found_again(node)
         assert (asked.sent, asked.answers()) == ({}, {TWO})
-        assert (
-            asked.silence_s - asked.late_s < 0.2
-        )  # a shared machine, which the asker waits for too; tests/slow measures
+        assert asked.silence_s < 0.2  # a shared machine; tests/slow measures
         assert not before & await workers(node)
         assert len((await node.get("/api/v1/orders"))["orders"]) == 1
         assert node.process.returncode is None
