@@ -89,7 +89,7 @@ async def _stand(
     one.on_reload = asked.set
     reloads = loop.create_task(_reload_when(asked, front, one))
     begin(one.vault.watch())
-    one.on_replace = lambda: begin(_replace(front))
+    one.on_replace = lambda: begin(_replace(front, one))
     waits = [asyncio.ensure_future(one.over.wait()), asyncio.ensure_future(in_charge.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     waits[1].cancel()
@@ -119,15 +119,15 @@ async def _reload_when(asked: asyncio.Event, front: web_node.WebNode, one: node.
         await _reload(front, one)
 
 
-async def _replace(front: web_node.WebNode) -> None:
-    """Do what SIGUSR2 asks."""
+async def _replace(front: web_node.WebNode, one: node.Node | caretaker.Caretaker) -> None:
+    """Do what SIGUSR2 asks; when it is done, the supervisor knows it first."""
     try:
-        done = await front.replace(yes=False, within_s=REPLACED_WITHIN_S, by="SIGUSR2")
+        why = (await front.replace(yes=False, within_s=REPLACED_WITHIN_S, by="SIGUSR2")).why
     except errors.GtmError as error:
-        log.error("not replaced: %s", error)
-        return
-    if not done.done:
-        log.error("not replaced: %s", done.why)
+        why = str(error)
+    if why:
+        log.error("not replaced: %s", why)
+        one.link.tell("kept", {"why": why})
 
 
 async def _reload(front: web_node.WebNode, one: node.Node | caretaker.Caretaker) -> None:

@@ -224,7 +224,7 @@ class Links:
         self._supervisor.channel.send_json("ready", {"revision": self._revision, "accepted": accepted})
 
     def tell(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Tell the supervisor something of a replacement: `replace` or `verdict`."""
+        """Tell the supervisor something of a replacement: `replace`, `verdict`, or why this version is `kept`."""
         self._supervisor.channel.send_json(kind, body)
 
     def status(self, text: str) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
 _MOST_FDS = 253  # in one message (SCM_MAX_FD)
-ACCEPTED, REFUSED = "accepted", "refused"  # what became of a reload
+# What the unit's ExecReload (see `reloading`) is told: how a reload ended, in which version, and how a replacement did.
+ACCEPTED, REFUSED, REPLACED, KEPT = "accepted", "refused", "replaced", "kept"
 
 
 class Notify:
@@ -45,14 +46,14 @@ class Notify:
         """Say that a reload has begun; `READY=1` ends it."""
         self.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def reloaded(self, accepted: bool) -> None:
-        """Tell the unit's ExecReload, if it waits (see `reloading`), what became of a reload."""
+    def ended(self, how: str, text: str) -> None:
+        """Tell the unit's ExecReload, if it waits, what became of what it asked for."""
         if self._waits and os.path.exists(self._waits):
-            _send(self._waits, ACCEPTED if accepted else REFUSED)
+            _send(self._waits, f"{how} {text}")
 
 
 def waiting_at(folder: str) -> str:
-    """Return the path of the socket where somebody waits for the end of a reload, in the unit's RuntimeDirectory."""
+    """Return the path of the socket where the unit's ExecReload waits, in the unit's RuntimeDirectory."""
     return os.path.join(folder, "reload")
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gtm import __version__
 from gtm.serve import channel, children, sd, sockets, stopping, succession
 from gtm.serve import generation as generations
 
@@ -229,6 +230,8 @@ class Supervisor:
             self._notify.say("STATUS=" + str(message.json()["text"]).replace("\n", " "))
         elif message.kind == "replace" and serves:
             self._replace(float(message.json()["within_s"]))
+        elif message.kind == "kept" and serves:
+            self._notify.ended(sd.KEPT, str(message.json()["why"]))
         elif message.kind == "verdict" and serves and self._succession is not None:
             self._succession.verdict(message.json())
 
@@ -278,6 +281,7 @@ class Supervisor:
             until_s = now_s + _RETIRED_S
             self._retired += [(child, until_s) for child in self._now.retire()]
             self._now.close()
+            self._notify.ended(sd.REPLACED, "")
             self._now, self._succession = self._succession.new, None
             if self._now.line is not None:
                 self._now.line.send_json("go", {})
@@ -308,8 +312,9 @@ class Supervisor:
             self._now.ready_at = -1
             self._told_ready = False
             self._now.line.send_json("reload", {})
-        elif number == signal.SIGUSR2 and self._now.line is not None:
-            self._now.line.send_json("replace", {})
+        elif number == signal.SIGUSR2:
+            if self._now.line is None or not self._now.line.send_json("replace", {}):
+                self._notify.ended(sd.KEPT, "the control process does not listen")
         elif number in {signal.SIGTERM, signal.SIGINT}:
             if self._stopping_s is not None:
                 raise _Stop(1)  # asked twice: at once
@@ -338,7 +343,7 @@ class Supervisor:
         if not self._told_ready and self._now.is_ready():
             self._told_ready = True
             self._notify.say("READY=1")
-            self._notify.reloaded(self._accepted)
+            self._notify.ended(sd.ACCEPTED if self._accepted else sd.REFUSED, __version__)
         due = self._notify.watchdog_s and now_s - self._watchdog_s >= self._notify.watchdog_s
         if due and all(now_s - page.beaten_ns(number) / 1e9 < _HUNG_S for number in range(page.workers)):
             self._watchdog_s = now_s

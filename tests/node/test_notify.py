@@ -6,14 +6,13 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from gtm.serve import reloading
-from tests.node import running
+from tests.node import exec_reload, running
 from tests.node.test_node import CONFIG, ONE, TWO
 
 
@@ -73,17 +72,6 @@ async def test_systemd_is_told_how_a_node_is_and_that_each_reload_ends_whether_i
     listening.close()
 
 
-async def reload_by_systemd(node: running.Node, folder: Path) -> tuple[int, str]:
-    """Do what the unit's ExecReload does; return its status and what it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gtm.serve.reloading", str(node.process.pid), stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(running.ROOT), "RUNTIME_DIRECTORY": str(folder)},
-    )  # fmt: skip
-    _, said = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode()
-
-
 async def test_the_units_reload_ends_when_the_nodes_does_and_fails_when_it_was_refused_or_never_ended(
     tmp_path: Path,
 ) -> None:
@@ -94,15 +82,15 @@ async def test_the_units_reload_ends_when_the_nodes_does_and_fails_when_it_was_r
     folder.mkdir()
     async with running.node(text, tmp_path, environment={"RUNTIME_DIRECTORY": str(folder)}) as node:
         node.path.write_text(text.replace("steer:", "stear:"))
-        status, said = await reload_by_systemd(node, folder)
+        status, said = await exec_reload.of(node, folder)
         assert (status, "was refused" in said) == (1, True)
         assert (await node.get("/api/v1/status"))["config"]["accepted"] is False
         node.path.write_text(text)
-        assert await reload_by_systemd(node, folder) == (0, "")
+        assert await exec_reload.of(node, folder) == (0, "")
         (processes,) = [(await node.get("/api/v1/status"))["processes"]]
         (control,) = [one["pid"] for one in processes if one["role"] == "control"]
         os.kill(control, signal.SIGSTOP)
-        waits = asyncio.create_task(reload_by_systemd(node, folder))
+        waits = asyncio.create_task(exec_reload.of(node, folder))
         await node.until(lambda: asyncio.to_thread(os.path.exists, folder / "reload"), bool)
         node.process.kill()
         status, said = await waits

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.node import running, stream
+import gtm
+from tests.node import exec_reload, running, stream
 from tests.node.test_node import CONFIG, ONE, PLAY, TWO
 
 GTM = Path(__file__).resolve().parents[2] / "gtm"
@@ -30,7 +31,7 @@ class Installed:
 
     def put(self, file: str, text: str, instead_of: str) -> None:
         """Install a version in which one file differs."""
-        copy = self.path / "next"
+        copy = self.path / f"next-{len(list(self.path.iterdir()))}"
         whole = (self._whole / file).read_text()
         assert instead_of in whole
         shutil.copytree(self._whole, copy)
@@ -41,14 +42,14 @@ class Installed:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[tuple[running.Node, running.Edge, Installed]]:
+async def world(folder: Path, **environment: str) -> AsyncIterator[tuple[running.Node, running.Edge, Installed]]:
     one, two = running.Edge(ONE), running.Edge(TWO)
     await one.start()
     await two.start(one.port)
     installed = Installed(folder)
     try:
         text = CONFIG.format(folder=folder, port=one.port)
-        async with running.node(text, folder, environment={"PYTHONPATH": str(installed.path)}) as node:
+        async with running.node(text, folder, environment={"PYTHONPATH": str(installed.path), **environment}) as node:
             yield node, one, installed
     finally:
         await one.stop()
@@ -91,6 +92,40 @@ async def test_G12_a_node_is_replaced_without_a_lost_question_and_forgets_nothin
         node.process.send_signal(signal.SIGHUP)  # the supervisor is another program, and obeys
         await node.said_line("reloaded by SIGHUP")
         assert await node.answers(PLAY) == {TWO}
+
+
+async def test_the_units_reload_lets_another_installed_version_take_over_or_says_why_it_does_not(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    async with world(tmp_path, RUNTIME_DIRECTORY=str(run)) as (node, _, installed):
+        this, before = f'__version__ = "{gtm.__version__}"', await workers(node)
+        assert await exec_reload.of(node, run, installed.path) == (0, "")
+        assert await workers(node) == before, "the version that runs is the one that is installed"
+        fails = 'import os\n\n__version__ = "98.0"\nif "GTM_TRIAL" in os.environ:\n    raise SystemExit(9)'
+        installed.put("__init__.py", fails, this)
+        async with stream.asking(node.dns, PLAY, 200) as asked:
+            status, said = await exec_reload.of(node, run, installed.path)
+            assert status == 1
+            assert said.startswith(f"gtm: gtm 98.0 does not take over, and {gtm.__version__} goes on: the new control ")
+            assert "ended with status 9" in said
+            node.path.write_text(node.path.read_text().replace("steer:", "stear:"))
+            status, said = await exec_reload.of(node, run, installed.path)
+            assert (status, "configuration was refused" in said) == (1, True)
+            assert await workers(node) == before
+            node.path.write_text(node.path.read_text().replace("stear:", "steer:"))
+            installed.put("__init__.py", '__version__ = "99.0"', this)
+            node.said.clear()
+            assert await exec_reload.of(node, run, installed.path) == (0, "")
+            await found_again(node)
+        assert (asked.sent, asked.answers()) == ({}, {ONE, TWO})
+        assert (await node.get("/api/v1/status"))["version"] == "99.0"
+        assert not before & await workers(node)
+        after = await workers(node)
+        assert await exec_reload.of(node, run, installed.path) == (0, "")
+        assert await workers(node) == after
+        assert list(run.iterdir()) == []
 
 
 # Each is a whole generation of processes more; the judge's case is the one that every change is held to.
