@@ -22,7 +22,6 @@ from tests.slow import booted, stream
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = (booted.ROOT / "systemd" / "README.md").read_text()
-GTM = "/opt/gtm/bin/gtm"
 LINEAGE = "/etc/letsencrypt/live/ns1.live.example.com"  # certbot's word for where it leaves what it renews
 PLAY, FILMS, RADIO = "play.live.example.com", "play.vod.example.com", "play.radio.example.com"
 RATE = {"udp": "200", "tcp": "2"}  # a client may have 32 connections, and all wait while there is nobody
