@@ -12,6 +12,9 @@ EventKind = Literal[
     "endpoint", "check", "pool", "name", "config", "guard", "order", "worker", "geo", "store", "node", "alert"
 ]
 
+# Kind and subject of the one event that stands for a flood of checks that cannot be probed, or can again.
+MANY: tuple[EventKind, str] = ("node", "checks")
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from gtm import events, model
 
 Word = Literal["wrong", "well", "once"]
-Aspect = Literal["", "eased", "held", "source"]
+Aspect = Literal["", "eased", "held", "source", "stale"]
 SEVERITIES: tuple[model.Severity, ...] = ("info", "warning", "error", "critical")
 FAMILIES = ("ipv4", "ipv6", "cname")
 
@@ -35,13 +35,15 @@ _WELL: dict[str, frozenset[str]] = {
     "store": frozenset({"usable"}),
 }
 # What may be wrong beside being down: an overloaded node that keeps a part of its weight, one that is held back because
-# it comes and goes (nothing says when that ends; it is looked for), a stream that no node has. How bad, by what it ends
-# in; None ends it.
+# it comes and goes (nothing says when that ends; it is looked for), one whose checks cannot be run, so that its last
+# verdict stands (A7), a stream that no node has. How bad, by what it ends in; None ends it.
 _BESIDE: dict[tuple[str, str], tuple[Aspect, model.Severity | None]] = {
     **{(kind, f"weight {share}%"): ("eased", "warning")
        for kind in ("endpoint", "check") for share in ("50", "25", "12.5", "0")},
     **{(kind, "weight 100%"): ("eased", None) for kind in ("endpoint", "check")},
     **{(kind, "held"): ("held", "warning") for kind in ("endpoint", "check")},
+    **{(kind, "stale"): ("stale", "warning") for kind in ("endpoint", "check")},
+    **{(kind, "fresh"): ("stale", None) for kind in ("endpoint", "check")},
     ("name", "source down"): ("source", "error"),
     ("name", "on air"): ("source", None),
 }  # fmt: skip
@@ -93,9 +95,14 @@ class Fact:
 
     @property
     def covered_by(self) -> str:
-        """The key of the fact that says it all: of a check, that all of its endpoint is down (or eased, or held)."""
-        aspect = self.aspect and "/" + self.aspect
-        return f"endpoint/{self._part(1)}/{self._part(2)}{aspect}" if self.kind == "check" else ""
+        """The key of the fact that says it all: of a check, that all of its endpoint is down (or eased, or held).
+
+        Who is down because nothing was heard of it (`on_stale: down`) is down.
+        """
+        aspect = "" if self.aspect == "stale" else self.aspect and "/" + self.aspect
+        if self.kind == "check":
+            return f"endpoint/{self._part(1)}/{self._part(2)}{aspect}"
+        return f"endpoint/{self.subject}/{self.family}" if self.aspect == "stale" else ""
 
     def _part(self, at: int) -> str:
         """Return a part of a check's subject; a name may hold anything, a slash too."""
@@ -113,6 +120,8 @@ def read(event: events.Event) -> tuple[Word, Fact] | None:
     """Return what an event says; None for what nobody is told."""
     kind, after = event.kind, event.after
     if kind == "alert":  # or a receiver that fails would be told so, again and again
+        return None
+    if (kind, event.subject) == events.MANY:  # which they are is looked for
         return None
     head, colon, rest = event.cause.partition(": ")
     of_family = kind == "endpoint" and bool(colon) and head in FAMILIES

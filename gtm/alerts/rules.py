@@ -96,14 +96,14 @@ class Rules:
 
         `whole`: look also for what is wrong and was never heard of (after a start, after a reload).
         """
+        present = self._sight.present() if whole else ()
         for one in list(self._all()):
             if not one.once and not self._sight.still(one):
                 self._close(one.key, now)
-        if whole:
-            known = {one.key for one in self._all()}
-            for fact in self._sight.present():
-                if fact.key not in known:
-                    self._open(fact, now)
+        known = {one.key for one in self._all()}
+        for fact in present:
+            if fact.key not in known:
+                self._open(fact, now)
 
     def _all(self) -> Iterable[facts.Fact]:
         return (fact for incident in self.incidents.values() for fact in incident.facts.values())

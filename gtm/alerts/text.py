@@ -19,6 +19,7 @@ _BESIDE: tuple[tuple[facts.Aspect, str, str], ...] = (
     ("source", "off the air: no node has it", "streams"),
     ("held", "held back for coming and going", "endpoints"),
     ("eased", "overloaded and eased", "endpoints"),
+    ("stale", "cannot be looked at: the last verdict stands", "endpoints"),
 )
 _PREFIX: dict[words.What, str] = {"update": "UPDATE, ", "reminder": "STILL ", "refresh": ""}
 
@@ -146,7 +147,8 @@ def _done(found: Sequence[facts.Fact], world: topology.Topology, sight: words.Si
         lines.append(f"  {one.subject.rstrip('.')} is {served} ({one.state.replace('_', ' ')})")
     if len(moved) > LINES:
         lines.append(f"  and {len(moved) - LINES} names more")
-    touched = {pool for one in found if one.endpoint for pool in world.pools(one.endpoint)}
+    seen = [one for one in found if one.aspect != "stale"]  # of the others nothing was changed
+    touched = {pool for one in seen if one.endpoint for pool in world.pools(one.endpoint)}
     touched |= {one.subject for one in found if one.kind == "pool"}
     failed = {one.subject for one in found if one.kind == "pool"}
     for pool in sorted(touched)[:LINES]:

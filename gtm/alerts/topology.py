@@ -10,6 +10,8 @@ from gtm import model
 from gtm.alerts import facts
 
 GUARD = "guard"
+# What cannot be looked at is this node's own trouble (no socket, no name, no script), wherever it stands.
+UNSEEN = "node:checks"
 _ORDER = {"guard": 0, "endpoint": 1, "check": 2, "pool": 3, "name": 4}  # causes before what they cause
 # What stands before the colon of a target.
 KINDS = frozenset({"endpoint", "check", "pool", "name", "config", "guard", "order", "worker", "node", "store", "geo"})
@@ -153,6 +155,8 @@ def _group(  # noqa: PLR0917  # all that is known at this point
     known: Mapping[str, facts.Fact],
     world: Topology,
 ) -> str:
+    if fact.aspect == "stale":
+        return UNSEEN
     if fact.kind == "check" and fact.name and not fact.aspect and fact.endpoint not in down:
         return f"name:{fact.name}"  # a stream that is gone on forty nodes is one stream
     if fact.kind in {"endpoint", "check"}:

@@ -51,6 +51,7 @@ class Herald:
         self._news = asyncio.Event()
         self._reviewed_at = 0.0
         self._recalled = False
+        self._look_at_all = False  # so much happened at once that events did not name it one by one
         self._task: asyncio.Task[None] | None = None
         node.listeners.add(self.hear)
 
@@ -77,6 +78,7 @@ class Herald:
         if self._snapshot is None:
             self._early.append(event)
             return
+        self._look_at_all |= (event.kind, event.subject) == events.MANY
         if event.kind == "store" and event.after in {"usable", "begun anew"}:
             self._unkept = {**self._all_papers(), **self._unkept}  # a new file knows nothing
         if self._snapshot.alerts:
@@ -108,8 +110,9 @@ class Herald:
     async def _turn(self) -> None:
         self._news.clear()
         self._recalled = self._recalled or await self._recall()
-        whole = self._snapshot is not self._node.snapshot
-        if whole:
+        anew = self._snapshot is not self._node.snapshot
+        whole, self._look_at_all = anew or self._look_at_all, False
+        if anew:
             await self._ready()
             await self._configure(self._node.snapshot)
         while self._early:

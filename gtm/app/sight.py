@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from gtm import model, seen
+from gtm import events, model, seen
 from gtm.alerts import facts
 from gtm.app import node as nodes
 from gtm.health import orders
@@ -24,11 +24,11 @@ class Sight:
         self._laid: Mapping[str, orders.Ordered] = {}
         self._laid_of: tuple[tuple[seen.Override, ...], model.Snapshot] | None = None
         self._states: Mapping[model.CheckKey, seen.HealthState] = {}
-        self._eased: frozenset[model.CheckKey] = frozenset()
+        self._beside: Mapping[tuple[events.EventKind, str, str, facts.Aspect], seen.HealthState] = {}
         self._states_at = float("-inf")
 
     def present(self) -> list[facts.Fact]:
-        """Return all that is wrong, but for single checks."""
+        """Return all that is wrong, but for single checks that fail."""
         mind, node, wall = self._node.brain, self._node, time.time()
         found = []
         for endpoint in mind.snapshot.endpoints.values():
@@ -49,6 +49,11 @@ class Sight:
         for name in mind.health.dead_sources:
             why = "dead on all nodes that carry it"
             found.append(facts.wrong("name", name, "source down", since=wall, reason=why))
+        self._states_at = float("-inf")  # whoever asks for all wants what is true now
+        self._swept()
+        for (kind, subject, of, aspect), seen_of in self._beside.items():
+            if aspect == "stale":
+                found.append(facts.wrong(kind, subject, "stale", since=wall, reason=seen_of.reason, family=of))
         if mind.health.guard_tripped:
             why = "the verdicts from before the fall are held"
             found.append(facts.wrong("guard", node.snapshot.node, "tripped", since=wall, reason=why))
@@ -60,7 +65,9 @@ class Sight:
         """Say whether something that was wrong is wrong still."""
         mind = self._node.brain
         if fact.aspect:
-            return fact.subject in mind.health.dead_sources if fact.aspect == "source" else self._beside(fact)
+            self._swept()
+            beside = (fact.kind, fact.subject, fact.family, fact.aspect) in self._beside
+            return fact.subject in mind.health.dead_sources if fact.aspect == "source" else beside
         if fact.kind == "endpoint":
             endpoint = mind.snapshot.endpoints.get(fact.subject)
             family = next((one for one in endpoint.families() if one == fact.family), None) if endpoint else None
@@ -79,10 +86,18 @@ class Sight:
         return fact.kind == "store" and not self._node.book.works
 
     def _swept(self) -> Mapping[model.CheckKey, seen.HealthState]:
+        """Look at all checks, and at what is wrong beside being down."""
         now = self._monotonic()
         if now >= self._states_at + STATES_S:
-            health = self._node.brain.health
-            self._states, self._eased, self._states_at = health.states(), health.eased(), now
+            health, checks = self._node.brain.health, self._node.brain.snapshot.checks
+            states, eased = health.states(), health.eased()
+            self._states, self._states_at = states, now
+            self._beside = {
+                (*_about(checks[key]), aspect): state
+                for key, state in states.items()
+                for aspect, is_so in _wrong_beside(state, now, eased=key in eased)
+                if is_so
+            }
         return self._states
 
     def _check(self, subject: str) -> model.Status | None:
@@ -97,17 +112,6 @@ class Sight:
             None,
         )
         return state.status if state else None
-
-    def _beside(self, fact: facts.Fact) -> bool:
-        """Say whether an endpoint, or what one check of it looks at, is eased or held back still."""
-        states, now = self._swept(), self._monotonic()
-        if fact.kind == "check":
-            about = [key for key in states if str(key) == fact.subject]
-        else:
-            about = [key for key in states if (key.endpoint, key.family) == (fact.subject, fact.family)]
-        if fact.aspect == "eased":
-            return any(key in self._eased for key in about)
-        return any(states[key].held_until_s > now for key in about)
 
     def ordered(self, endpoint: str) -> bool:
         """Say whether an operator holds this endpoint out, up or down."""
@@ -129,3 +133,14 @@ class Sight:
         """Return how a pool is, in few words."""
         tried = self._node.brain.pools.get(name)
         return tried.reason if tried else "no longer configured"
+
+
+def _about(check: model.Check) -> tuple[events.EventKind, str, str]:
+    """Return kind, subject and family of what is said of a check that an endpoint is not down for."""
+    key = check.key
+    alone = bool(key.name) or check.profile.observe
+    return ("check", str(key), "") if alone else ("endpoint", key.endpoint, key.family)
+
+
+def _wrong_beside(state: seen.HealthState, now: float, *, eased: bool) -> tuple[tuple[facts.Aspect, bool], ...]:
+    return ("stale", state.stale), ("held", state.held_until_s > now), ("eased", eased)

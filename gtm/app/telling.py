@@ -63,7 +63,8 @@ class Telling:
         held, self._held = self._held, {}
         for count, first in held.values():
             cause = f"{count:,} checks more within a second; one of {first.subject}: {first.cause}"
-            self._tell(dataclasses.replace(first, kind="node", subject="checks", cause=cause))
+            kind, subject = events.MANY
+            self._tell(dataclasses.replace(first, kind=kind, subject=subject, cause=cause))
 
     def _tell(self, event: events.Event) -> None:
         level = logging.WARNING if event.after in ALARMING else logging.INFO

@@ -190,7 +190,7 @@ class Health:
         if hysteresis.hurried(before) != hysteresis.hurried(watch.state):
             happened.append(news.doubt(watch, self._standings.dependants(key.endpoint)))
         if before.stale != watch.state.stale:
-            happened.append(news.stale(watch))
+            happened += self._whole.stale(watch)
         if watch.load.factor != eased.factor and not watch.profile.observe:
             happened.append(news.eased(watch, eased))
         happened += self._given_back(watch, result, now)
@@ -368,7 +368,7 @@ class Health:
         watch = self._watches[key]
         before, was_stale = watch.measured, watch.state.stale
         watches.expire(watch, now)
-        happened = [] if was_stale else [news.stale(watch)]
+        happened = [] if was_stale else self._whole.stale(watch)
         if watch.measured != before:
             happened += self._moved(key, before, now)
         return happened

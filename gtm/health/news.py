@@ -57,7 +57,8 @@ class EndpointState:
 
 def event_kind(change: Transition) -> events.EventKind:
     """Return what kind of event tells of a transition."""
-    if change.kind in {"endpoint", "idle"} or (change.kind in {"flap", "stale", "load"} and not change.name):
+    of_endpoint = change.kind in {"flap", "stale", "load"} and change.subject in change.endpoints
+    if change.kind in {"endpoint", "idle"} or of_endpoint:
         return "endpoint"
     if change.kind == "source":
         return "name"
@@ -83,7 +84,9 @@ def stale(watch: watches.Watch) -> Transition:
     key = watch.check.key
     words = ("fresh", "stale") if watch.state.stale else ("stale", "fresh")
     why = f"{key.profile}: {watch.state.reason}" if watch.state.stale else f"{key.profile} is probed again"
-    return Transition("stale", key.endpoint, key.family, *words, why, _votes(watch), name=key.name)
+    touched = _votes(watch)
+    subject = str(key) if key.name or not touched else key.endpoint
+    return Transition("stale", subject, key.family, *words, why, touched, name=key.name)
 
 
 def eased(watch: watches.Watch, before: load.Load) -> Transition:

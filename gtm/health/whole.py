@@ -51,6 +51,16 @@ class Whole:
         stale = any(self._watches[key].state.stale for one in mine for key in one.votes)
         return news.EndpointState(state, since_s, why, stale, order, names)
 
+    def stale(self, watch: watches.Watch) -> list[news.Transition]:
+        """Return word of a check that cannot be probed any more, or is again: of an endpoint's the first and the last.
+
+        One that counts for a name alone, or for nothing, speaks for itself.
+        """
+        key = watch.check.key
+        votes = {one for mine in self._standings.of(key.endpoint, key.family) for one in mine.votes if not one.name}
+        others = votes - {key} if key in votes else ()
+        return [] if any(self._watches[one].state.stale for one in others) else [news.stale(watch)]
+
     def changed(self, endpoint: str, now: float, first_bad_s: float) -> list[news.Transition]:
         """Return what people are to hear of an endpoint whose standing changed."""
         happened = []

@@ -124,6 +124,19 @@ def whats(server: Receiver) -> list[str]:
     return [body["what"] for _, _, body in server.got]
 
 
+async def test_A7_of_a_flood_of_checks_that_cannot_be_probed_each_is_found_and_their_end_too() -> None:
+    async with listening() as server:
+        stage = Stage(replace(webhook("ops", server.url), on=("endpoint",)))
+        async with stage.begin() as one:
+            await until(lambda: "ops" in one.couriers)
+            for blind, word in ((["one", "two"], "stale"), ([], "fresh")):
+                stage.world.blind = set(blind)
+                stage.world.run(5)  # and only the one event is heard that stands for many
+                stage.tell("node", "checks", "", word, "2 checks more within a second")
+                await until(lambda: whats(server)[-1:] == [{"stale": "firing", "fresh": "resolved"}[word]])  # noqa: B023
+            assert [[fact["subject"] for fact in body["facts"]] for _, _, body in server.got] == [["one", "two"], []]
+
+
 async def test_what_falls_is_told_and_so_is_its_end() -> None:
     async with listening() as server:
         stage = Stage(webhook("ops", server.url))

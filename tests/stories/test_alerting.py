@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from gtm import model, seen
+from gtm import events, model, seen
 from gtm.alerts import facts
 from tests.stories.watched import Watched
 
@@ -204,3 +204,74 @@ def test_an_overloaded_endpoint_is_one_message_and_its_end_another() -> None:
     assert said.title == "[ns1] WARNING: a overloaded and eased"
     it.world.busy.clear()
     assert [one.what for one in it.run(300)] == ["resolved"]
+
+
+def test_A7_endpoints_that_cannot_be_looked_at_are_one_message_with_an_end() -> None:
+    it = watched()
+    it.world.blind |= {*FRA, "nyc-1"}
+    (said,) = it.run(120)
+    assert (said.what, said.group, said.severity) == ("firing", "node:checks", "warning")
+    assert said.title == "[ns1] WARNING: 41 endpoints cannot be looked at: the last verdict stands"
+    assert "and 38 more: stale (edge: no socket)" in said.text
+    assert "What GTM did" not in said.text, "no answer was changed"
+    it.world.blind.clear()
+    (over,) = it.run(120)
+    assert (over.what, over.incident) == ("resolved", said.incident)
+    assert not any(one.facts for one in it.rules.incidents.values())
+
+
+def test_A7_an_endpoint_of_two_checks_is_looked_at_again_when_both_are() -> None:
+    it = Watched(CONFIG.replace("port: 80, observe: true", "port: 80, every: 10s, timeout: 1s"), [EVERYTHING])
+    it.run(20)
+    it.world.blind.add("nyc-2")
+    assert [one.title for one in it.run(60)] == ["[ns1] WARNING: nyc-2 cannot be looked at: the last verdict stands"]
+    it.world.blind = {("nyc-2", "look")}
+    assert it.run(120) == []
+    it.world.blind.clear()
+    assert [one.what for one in it.run(60)] == ["resolved"]
+    told = [one.after for one in it.world.log if one.subject == "nyc-2" and one.after in {"stale", "fresh"}]
+    assert told == ["stale", "fresh"]
+
+
+def test_A7_what_is_only_observed_or_is_one_name_alone_is_told_as_that_check() -> None:
+    it = channels("check")
+    it.world.blind |= {("a", "look"), ("a", "channel")}
+    (said,) = it.run(60)
+    assert [one["subject"] for one in said.facts] == [
+        "channel/a/ipv4/news.example.com.", "channel/a/ipv4/sport.example.com.", "look/a/ipv4",
+    ]  # fmt: skip
+    assert {one["state"] for one in said.facts} == {"stale"}
+    it.world.blind.clear()
+    assert [one.what for one in it.run(60)] == ["resolved"]
+
+
+def test_A7_who_is_down_because_nothing_was_heard_of_it_is_told_as_down() -> None:
+    it = Watched(CHANNELS.replace("timeout: 1s}", "timeout: 1s, on_stale: down}", 1), [EVERYTHING])
+    it.run(20)
+    it.world.blind.add(("a", "edge"))
+    assert [one.title for one in it.run(60)] == [
+        "[ns1] WARNING: a cannot be looked at: the last verdict stands", "[ns1] WARNING: a is down",
+    ]  # fmt: skip
+    assert it.run(600) == [], "and once is enough"
+    it.world.blind.clear()
+    assert [one.what for one in it.run(60)] == ["resolved", "resolved"]
+
+
+def test_A7_an_endpoint_that_an_operator_works_on_may_go_unseen() -> None:
+    it = watched()
+    it.world.order(seen.Override("o", "nyc-1", "drain"))
+    it.world.blind.add("nyc-1")
+    assert it.run(120) == []
+    it.world.order()
+    assert [one.what for one in it.run(30)] == ["firing"]
+
+
+def test_A7_a_flood_that_is_one_event_is_found_by_a_look() -> None:
+    it = watched()
+    it.world.blind |= set(FRA)
+    it.world.run(20)
+    it.world.log.clear()  # as if one event had stood for all of them
+    assert facts.read(events.Event(it.now, "node", "checks", "fresh", "stale", "40 checks more")) is None
+    it.rules.review(it.now, whole=True)
+    (said,) = it.run(30)
+    assert (len(said.facts), said.group) == (EDGES, "node:checks")

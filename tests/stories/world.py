@@ -37,10 +37,10 @@ def read(text: str) -> load.Loaded:
 class World:
     """One node and its endpoints.
 
-    `sick[endpoint]`, or of (endpoint, name) or (endpoint, family), is why a probe fails; `blind` are endpoints whose
-    probes cannot run. `dead[(endpoint, name)]` is why a stream is not there on a node that answers; `busy[endpoint]`,
-    or of (endpoint, profile), is how an endpoint says that it has too much to do. `measured[profile]`, or of
-    (endpoint, profile), is what a probe sees there.
+    `sick[endpoint]`, or of (endpoint, name) or (endpoint, family), is why a probe fails; `blind` are endpoints, or
+    (endpoint, profile), whose probes cannot run. `dead[(endpoint, name)]` is why a stream is not there on a node that
+    answers; `busy[endpoint]`, or of (endpoint, profile), is how an endpoint says that it has too much to do.
+    `measured[profile]`, or of (endpoint, profile), is what a probe sees there.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class World:
     ) -> None:
         self.now, self.took_s = 1000.0, took_s
         self.sick: dict[object, str] = {}
-        self.blind: set[str] = set()
+        self.blind: set[object] = set()
         self.dead: dict[tuple[str, str], str] = {}
         self.busy: dict[object, str] = {}
         self.measured: dict[object, dict[str, model.Value]] = {}
@@ -135,7 +135,7 @@ class World:
 
     def _look(self, key: model.CheckKey) -> seen.ProbeResult:
         at = self.now + self.took_s
-        if key.endpoint in self.blind:
+        if key.endpoint in self.blind or (key.endpoint, key.profile) in self.blind:
             return seen.ProbeResult(key, "ns1", at, None, "no socket")
         for who in (key.endpoint, (key.endpoint, key.name), (key.endpoint, key.family)):
             if who in self.sick:
