@@ -19,15 +19,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gtm import __version__
-from gtm.serve import channel, children, sd, sockets, stopping, succession
+from gtm.serve import channel, children, sd, silence, sockets, stopping, succession
 from gtm.serve import generation as generations
 
 REFUSED = 78  # EX_CONFIG of sysexits.h: the control process's word for "the configuration was refused"
-_HUNG_S = 1.5  # with the beat and the tick between two looks, a hung worker is noticed within 2 s
-_STARTING_S = 20.0  # until the first heartbeat: a busy machine may take its time to load a Python
-# The loop of a sound control process stands still for a tenth of a second with 100,000 names, and for one or two on a
-# machine that is starved; 10 s leave room for a million, and answers do not wait for it meanwhile.
-_CONTROL_HUNG_S = 10.0
 _TICK_S = 0.25
 _RETIRED_S = 20.0  # a retired worker ends by itself before that
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
@@ -63,6 +58,7 @@ class Supervisor:
         self._passed: list[tuple[str, socket.socket]] = []
         self._told_ready, self._accepted = False, True
         self._stopping_s: float | None = None
+        self._silences = silence.Silences(_say)
         self._looked_s = self._watchdog_s = 0.0
         if state is None:
             self._passed = sd.passed_sockets(environment)
@@ -189,21 +185,12 @@ class Supervisor:
         serving = self._now
         if self._succession is not None and not self._succession.on_trial:
             serving = self._succession.new
-        if serving.page is None or now_s - self._looked_s > 3 * _TICK_S:
+        if now_s - self._looked_s > 3 * _TICK_S:
             return
-        for number, child in enumerate([*serving.workers, serving.control]):
-            if child.process is None or child.stopping_s is not None:
-                continue
-            beaten_s = serving.page.beaten_ns(number) / 1e9
-            silent_s = now_s - (beaten_s or child.started_s)
-            if child is serving.control:
-                allowed_s = _CONTROL_HUNG_S if beaten_s else math.inf  # it reads its configuration
-            else:
-                allowed_s = _HUNG_S if beaten_s else _STARTING_S
-            if silent_s > allowed_s:
-                _say(f"{child.role} has not turned for {silent_s:.1f} s; it is killed")
-                child.stopping_s = now_s
-                child.signal(signal.SIGKILL)
+        for child, silent_s in self._silences.hung(serving, now_s):
+            _say(f"{child.role} has not turned for {silent_s:.1f} s; it is killed")
+            child.stopping_s = now_s
+            child.signal(signal.SIGKILL)
 
     # --- the control process -----------------------------------------------------------------------------------
 
@@ -345,7 +332,12 @@ class Supervisor:
             self._notify.say("READY=1")
             self._notify.ended(sd.ACCEPTED if self._accepted else sd.REFUSED, __version__)
         due = self._notify.watchdog_s and now_s - self._watchdog_s >= self._notify.watchdog_s
-        if due and all(now_s - page.beaten_ns(number) / 1e9 < _HUNG_S for number in range(page.workers)):
+        silent = {
+            one.role
+            for number, one in enumerate(self._now.workers)
+            if now_s - page.beaten_ns(number) / 1e9 >= silence.HUNG_S
+        }
+        if due and silent <= self._silences.starved:  # who is starved would be after a restart, too
             self._watchdog_s = now_s
             self._notify.say("WATCHDOG=1")
 

@@ -18,7 +18,7 @@ SECRET_BYTES = 16
 PAST_S, AHEAD_S, RENEWED_S = 3600, 300, 1800
 # So long an answer is remembered. A cookie that would run out meanwhile is not.
 KEPT_S = 300
-# Clients that are remembered, of either sort (about 3 MB); beyond it all of that sort are reckoned anew.
+# Clients that are remembered, of either sort (about 7 MB both); beyond it all of that sort are reckoned anew.
 MAX_KEPT = 16_384
 # Of what stands behind a question no more is remembered: an OPT record with the longest cookie and a little more. Else
 # whoever likes long packets would fill the memory.

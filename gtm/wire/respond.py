@@ -18,7 +18,7 @@ from gtm.wire import chaos, edns, extras, pack, query, runtime, steps, tally
 
 # Cells are made on demand, for a name and ring that is asked for; beyond this many (about 50 MB) all begin anew.
 MAX_CELLS = 262_144
-# Questions are kept with what answers them; beyond this many (about 5 MB) all are looked up anew.
+# Questions are kept with what answers them; beyond this many (3 to 7 MB) all are looked up anew.
 MAX_KNOWN = 16_384
 # Client subnets are kept with where they lead; beyond this many (about 13 MB) all are looked up anew.
 MAX_MET = 32_768

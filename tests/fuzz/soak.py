@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import ctypes
 import itertools
+import json
 import os
 import random
 import re
@@ -25,7 +26,7 @@ from typing import NamedTuple
 
 from benchmarks import servers
 from gtm.serve import udp
-from tests.fuzz import damage
+from tests.fuzz import damage, warm
 
 CONFIG = """
 node: soak
@@ -40,7 +41,7 @@ pools:
 zones:
   live.example.com:
     nameservers: {ns1: 127.0.0.1}
-    records: {www: {TXT: "a text"}, sub: {NS: ns.sub}, ns.sub: {A: 192.0.2.53}}
+    records: {www: {TXT: "a text"}, big: {TXT: @BIG@}, sub: {NS: ns.sub}, ns.sub: {A: 192.0.2.53}}
     steer:
       play: {rules: [{for: [203.0.113.0/24], try: [q]}, {try: [p]}], https: {alpn: [h2]}, srv: {_rtmp._tcp: 1935}}
       "*.ch": {try: [s]}
@@ -163,8 +164,9 @@ def firing(address: tuple[str, int], seed: int) -> Iterator[list[int]]:
 
 def soak(seconds: float, seed: int) -> Found:
     """Run a node under fire."""
-    with servers.gtm(CONFIG) as server, contextlib.ExitStack() as fire_on:
+    with servers.gtm(CONFIG, BIG=json.dumps(warm.BIG)) as server, contextlib.ExitStack() as fire_on:
         family = servers.family(server.process.pid)
+        warm.warm(server.address, family, NAMES[0], "ch.live.example.com.", "big.live.example.com.")
         fired = fire_on.enter_context(firing(server.address, seed))
         begun_s, sizes = time.monotonic(), []
         polite = answered = wrong = 0
@@ -180,11 +182,11 @@ def soak(seconds: float, seed: int) -> Found:
         wrong += last is None or bytes((192, 0, 2, 1)) not in last
         with urllib.request.urlopen(f"http://127.0.0.1:{server.web}/metrics", timeout=30) as said:
             metrics = said.read().decode()
-        warm = [mib for at_s, mib in sizes if at_s >= seconds / WARM_SHARE]
+        later = [mib for at_s, mib in sizes if at_s >= seconds / WARM_SHARE]
         sent, connections = fired
         return Found(
             sent, total(metrics, "gtm_dns_queries_total"), connections, polite, answered, wrong,
-            warm[0], max(warm), warm[-1],
+            later[0], max(later), later[-1],
             servers.family(server.process.pid) != family, 'reason="internal"' in metrics,
             Path(f"/proc/{server.process.pid}/fd/2").read_text(errors="replace"),
         )  # fmt: skip

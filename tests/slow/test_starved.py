@@ -1,4 +1,4 @@
-"""A control process with a sixth of its time: no healthy edge is blamed, and a dead one is noticed."""
+"""A control process with a sixth of its time, and a worker with none: no healthy edge and no sound worker is blamed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.serve import node as nodes
 from tests.slow import chaos
 from tests.slow.chaos import ADDRESSES, EDGES
 from tests.slow.test_chaos import said
@@ -25,6 +28,8 @@ STOPPED_S, RUNS_S = 1.0, 0.2
 HEALTHY_S = 14.0  # more than the window in which starvation is told
 # A refusal takes two probes, 1.2 s and 100 ms apart; each may wait for some of our turns on the processor.
 NOTICED_S = 10.0
+STARVES_S = 60.0  # until a worker has had no processor for a second and a half
+ALONE_S = 6.0  # so long it is starved after that
 # An edge whose answer takes half a second, so that it comes while nobody here reads.
 EDGE = """
 import asyncio, sys
@@ -108,3 +113,47 @@ def test_A7_a_starved_machine_calls_no_healthy_edge_down_and_notices_a_dead_one(
         assert [one for one in happened if one[1] == "down"] == [("c", "down")]
         assert ("machine", "starved") in node.events("node")
         assert [after for _, after in node.events("name") if after != "first"] == []
+
+
+@contextlib.contextmanager
+def no_time_for(pid: int) -> Iterator[None]:
+    """Let a process have next to nothing of a processor: it gives way to four that take all of the one that it has."""
+    core = {min(os.sched_getaffinity(0))}
+    before = os.sched_getaffinity(pid), os.sched_getscheduler(pid)
+    os.sched_setaffinity(pid, core)
+    os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        for one in spinning:
+            os.sched_setaffinity(one.pid, core)
+        yield
+    finally:
+        for one in spinning:
+            one.kill()
+            one.wait()
+    os.sched_setaffinity(pid, before[0])
+    os.sched_setscheduler(pid, before[1], os.sched_param(0))
+
+
+def test_a_worker_that_gets_no_processor_is_left_alone_and_one_that_is_stopped_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = nodes.Node(tmp_path)
+    try:
+        one.serve("192.0.2.1")
+        (worker,) = one.pids("worker")
+        with no_time_for(worker):
+            until_s = time.monotonic() + STARVES_S
+            while "has had no processor" not in one.complaints():
+                assert time.monotonic() < until_s, f"it was not starved: this test says nothing {one.complaints()}"
+                time.sleep(0.1)
+            time.sleep(ALONE_S)
+        assert one.ask() == "192.0.2.1"
+        assert "killed" not in one.complaints()
+        os.kill(worker, signal.SIGSTOP)
+        assert one.pids("worker", other_than=[worker]) != [worker]
+        said(capsys, "a worker without a processor, then stopped", one.complaints().strip().replace("\n", "; "))
+        assert re.search(r"worker 1 has not turned for [12]\.\d s; it is killed", one.complaints())
+        assert one.ask() == "192.0.2.1"
+    finally:
+        one.close()
