@@ -66,12 +66,16 @@ class Cookies:
 
 @dataclass(frozen=True, slots=True)
 class QueryLog:
-    """Where answers are written down (`stdout`, or a path), which share (0..1), and how many a second at most."""
+    """Where answers are written down (`stdout`, or a path), which share (0..1), and how many a second at most.
+
+    At `max_bytes` the file is moved aside, over the one that was moved before.
+    """
 
     path: str
     sample: float = 0.01
     per_second: int = 100
     full_addresses: bool = False
+    max_bytes: int = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,8 +255,11 @@ class Rules:
         if fact.kind == "pool":
             return self._all_ordered(fact.subject)
         if fact.kind == "name":
-            failed = [one for one in self.world.tried(fact.subject) if self._home(f"pool/{one}/") is not None]
-            return bool(failed) and all(map(self._all_ordered, failed))
+            tried = [f"pool/{one}/" for one in self.world.tried(fact.subject)]
+            failed = [home.facts[key] for key in tried if (home := self._home(key)) is not None]
+            # Who silences a pool expects that names leave it, and not that one of them has nothing left.
+            hushed = self.hushed if fact.state == "fallback" else lambda one, _: self._all_ordered(one.subject)
+            return bool(failed) and all(hushed(one, group) for one in failed)
         return bool(fact.endpoint) and self._sight.ordered(fact.endpoint)
 
     def _covered(self, fact: facts.Fact, receiver: model.Receiver) -> bool:

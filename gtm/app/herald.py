@@ -160,7 +160,7 @@ class Herald:
         elif not outcome.ok and not letter.tries:
             self._node.happened("alert", name, "working", "failing", f"{outcome.said}; it is tried again")
         elif outcome.ok and letter.tries:
-            self._node.happened("alert", name, "failing", "working", f"sent at the {letter.tries + 1}th try: {title}")
+            self._node.happened("alert", name, "failing", "working", f"sent at try {letter.tries + 1}: {title}")
         await self._keep()
 
     # --- the store ------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""Lines in, a file that may be moved away at any time (or standard output) out, by a thread that nobody waits for."""
+"""Lines in, a bounded file that may be moved away (or standard output) out, by a thread that nobody waits for."""
 
 from __future__ import annotations
 
 import os
 import queue
+import stat
 import threading
 from collections.abc import Callable
 
@@ -89,13 +90,17 @@ class Writer:
             view = view[os.write(self._fd, view) :]
 
     def _open(self) -> None:
-        """Open the file, unless it is open and still where it was: whoever rotates logs need not tell us."""
+        """Open the file, unless it is open, where it was (whoever rotates logs need not tell us), and not too big."""
         if self._fd >= 0:
+            here = os.fstat(self._fd)
             try:
-                if os.path.samestat(os.fstat(self._fd), os.stat(self.to.path)):
-                    return
+                at_home = os.path.samestat(here, os.stat(self.to.path))
             except FileNotFoundError:
-                pass  # moved away
+                at_home = False  # moved away
+            if at_home and (here.st_size < self.to.max_bytes or not stat.S_ISREG(here.st_mode)):
+                return
+            if at_home:
+                os.replace(self.to.path, self.to.path + ".1")
             os.close(self._fd)
             self._fd = -1
         self._fd = os.open(self.to.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

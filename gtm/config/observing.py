@@ -19,6 +19,9 @@ class QueryLog(fields.Section):
     sample: fields.Percent = fields.setting("1%", "share of the answers that are written down: 1%, 100%")
     per_second: int = fields.setting(100, "at most so many lines a second; more are counted", ge=1, le=10_000)
     full_addresses: bool = fields.setting(False, "write whole addresses of clients, not their /24 and /56")
+    max_size: fields.Bytes = fields.setting(
+        "256MiB", "a file of this size becomes PATH.1, whose content goes: twice this is on the disk", ge=65536
+    )
 
 
 class Dnstap(fields.Section):
@@ -42,7 +45,7 @@ def query_log(written: QueryLog | None, relative: Relative) -> answering.QueryLo
     path = written.path
     if path != "stdout":
         path = relative(("dns", "query_log"), path)
-    return answering.QueryLog(path, written.sample, written.per_second, written.full_addresses)
+    return answering.QueryLog(path, written.sample, written.per_second, written.full_addresses, written.max_size)
 
 
 def dnstap(written: Dnstap | None, relative: Relative) -> answering.Dnstap | None:

@@ -224,6 +224,15 @@ def test_a_silence_of_something_else_silences_nothing() -> None:
         assert whats(it.run(30)) == ["firing"], target
 
 
+def test_a_silence_of_a_pool_silences_the_names_that_left_it_but_not_those_that_have_nothing_left() -> None:
+    it = Story("[{kind: exec, command: x, on: [name]}]")
+    it.rules.silences["s"] = words.Silence("s", "pool:eu", "ops", "move", it.now, it.now + 300)
+    it.site_falls()
+    assert it.run(100) == []
+    it.hear("name", "play.example.com.", "last_resort", "everything is down")
+    assert [one.severity for one in it.run(60)] == ["critical"]
+
+
 def test_a_silence_does_not_swallow_the_end_of_what_was_told() -> None:
     it = Story(ALL)
     it.down("fra-1")

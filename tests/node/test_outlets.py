@@ -40,6 +40,17 @@ def test_lines_are_written_in_order_and_a_file_that_was_moved_away_is_made_anew(
     assert (one.written, one.dropped, said) == (3, {"rate": 0, "queue": 0, "disk": 0}, [])
 
 
+def test_a_file_that_is_big_enough_becomes_the_one_before_and_two_is_all_there_ever_are(tmp_path: Path) -> None:
+    path, said = tmp_path / "log", list[tuple[str, ...]]()
+    one = querylog.Writer(answering.QueryLog(str(path), max_bytes=4), lambda *words: said.append(words))
+    for number in range(5):
+        one.offer(b"%d1\n" % number)
+        until(lambda number=number: one.written == number + 1)  # type: ignore[misc]
+    one.close()
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"log": b"41\n", "log.1": b"21\n31\n"}
+    assert said == []
+
+
 def test_a_disk_that_cannot_be_written_is_said_once_counted_and_tried_again(tmp_path: Path) -> None:
     folder, said = tmp_path / "gone", list[tuple[str, ...]]()
     one = log(folder / "log", said)
