@@ -244,7 +244,11 @@ class Connection(asyncio.BufferedProtocol):
         self._send(len(reply).to_bytes(2) + reply)
 
     def _send(self, data: bytes) -> None:
-        if self._transport is not None:
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """Write, unless the connection is over: the loop would put a line into the log for each try after some."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def _close(self) -> None:

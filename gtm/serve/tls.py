@@ -105,8 +105,8 @@ class Connection(tcp.Connection):
             self.eof_received()
 
     def _flush(self) -> None:
-        if self._transport is not None and self._out.pending:
-            self._transport.write(self._out.read())
+        if self._out.pending:
+            self._write(self._out.read())
 
     def _send(self, data: bytes) -> None:
         if data:

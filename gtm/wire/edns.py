@@ -126,6 +126,17 @@ def with_option(opt: bytes, option: bytes, room: int) -> bytes:
     return opt[:9] + (len(opt) - 11 + len(option)).to_bytes(2, "big") + opt[11:] + option
 
 
+def cookie_of(data: bytes) -> bytes:
+    """Return the option that holds a cookie, whole, of an OPT record's rdata that we made; empty when there is none."""
+    at = 0
+    while at < len(data):
+        code, length = _OPTION.unpack_from(data, at)
+        if code == COOKIE:
+            return data[at : at + 4 + length]
+        at += 4 + length
+    return b""
+
+
 def subnet(data: bytes) -> Subnet | None:
     """Read a client subnet option; None when it breaks a rule of RFC 7871 section 6 or 7.1.2 (semantics C5).
 

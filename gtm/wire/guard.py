@@ -48,6 +48,8 @@ class Guard:
                 return None
             if times and len(reply) > times * len(packet) and not free(packet, family, address):
                 cut = limit.truncated(reply)
+                if len(cut) > times * len(packet):  # what a cookie adds to a short question may be too much as well
+                    cut = limit.truncated(reply, with_cookie=False)
                 if len(cut) < len(reply):
                     self._truncated += 1
                     reply = cut

@@ -15,7 +15,7 @@ from gtm.wire import edns, runtime
 BUCKETS = 65536
 PREFIX_BITS = {4: 24, 6: 56}  # what one party is held to own, as for client subnets
 _BEHIND = {family: runtime.WIDTH[family] - bits for family, bits in PREFIX_BITS.items()}
-_OPT_HEAD = b"\0\0\x29" + edns.MAX_UDP_BYTES.to_bytes(2, "big") + b"\0\0"
+_OPT_HEAD = b"\0\0\x29" + edns.MAX_UDP_BYTES.to_bytes(2, "big")  # behind it the rest of the rcode, version and flags
 
 
 class Limiter:
@@ -53,8 +53,11 @@ class Limiter:
         return truncated(reply) if self._slip and count % self._slip == 0 else None
 
 
-def truncated(reply: bytes) -> bytes:
-    """Return `reply` with TC set and nothing behind its question but a plain OPT where there was one."""
+def truncated(reply: bytes, *, with_cookie: bool = True) -> bytes:
+    """Return `reply` with TC set and nothing behind its question but an OPT where there was one.
+
+    Of its options a cookie stays (RFC 7873 section 5.2.3), so that who is held back can prove itself with the next.
+    """
     end = 12
     if reply[5]:
         while reply[end]:
@@ -63,6 +66,7 @@ def truncated(reply: bytes) -> bytes:
     opt = b""
     at = reply.rfind(_OPT_HEAD)
     if at >= end and at + 11 + int.from_bytes(reply[at + 9 : at + 11], "big") == len(reply):
-        opt = reply[at : at + 9] + b"\0\0"
+        cookie = edns.cookie_of(reply[at + 11 :]) if with_cookie else b""
+        opt = reply[at : at + 9] + len(cookie).to_bytes(2) + cookie
     head = bytes((reply[2] | runtime.TC >> 8,)) + reply[3:6] + bytes(5) + bytes((bool(opt),))
     return reply[:2] + head + reply[12:end] + opt

@@ -102,6 +102,21 @@ async def test_a_client_that_sends_no_more_still_gets_its_answers_then_the_end(w
     await world.holding(0)
 
 
+async def test_who_hangs_up_on_many_refused_transfers_writes_nothing_into_our_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.hand_over = lambda family, address, sock, waiting: False
+    axfr = b"\0\7\0\0\0\1\0\0\0\0\0\0\4live\0\0\xfc\0\1"
+    with socket.create_connection(("127.0.0.1", world.port)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its end is a reset
+        sock.sendall(framed(*[axfr] * 30))
+    async with asyncio.timeout(5):
+        while len(world.asked) < 30:  # noqa: ASYNC110 - a turn of the loop is what we wait for
+            await asyncio.sleep(0)
+    await world.holding(0)
+    assert caplog.messages == []
+
+
 async def test_half_a_question_and_then_the_end_closes_the_connection(world: World) -> None:
     reader, writer = await world.connect()
     writer.write(framed(b"whole")[:4])

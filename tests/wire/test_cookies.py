@@ -262,6 +262,40 @@ def test_an_answer_to_who_is_not_proved_is_at_most_so_many_times_its_question() 
     assert held.drain_counts() == {}
 
 
+def test_who_is_held_back_gets_a_cookie_with_the_truncated_answer_and_is_free_with_it() -> None:
+    one, stranger = Asker(), world.number(world.STRANGER)
+    big = b"\3big\4live\7example\0"
+    for held in (
+        guard.Guard(limit.Limiter(1, 1, seed=1), one.jar),
+        guard.Guard(None, one.jar, most_times=3),
+    ):
+        answer = held.over(one.server.responder.answer, 1000.0)
+        first = question(CLIENT, big).replace(big + test_questions.TXT_IN, big + b"\0\1\0\1")
+        answer(first, *stranger, "udp")
+        reply = answer(first, *stranger, "udp")
+        assert reply is not None
+        cut = dns.message.from_wire(reply)
+        assert cut.flags & dns.flags.TC
+        assert (cut.answer, [int(option.otype) for option in cut.options]) == ([], [edns.COOKIE])
+        given = cut.options[0].to_wire()
+        assert given[:8] == CLIENT
+        second = question(given, big).replace(big + test_questions.TXT_IN, big + b"\0\1\0\1")
+        whole = answer(second, *stranger, "udp")
+        assert whole is not None
+        assert dns.message.from_wire(whole).answer
+
+
+@pytest.mark.parametrize("times", [1, 1.1, 1.3, 2])
+def test_a_cookie_makes_no_answer_longer_than_so_many_times_its_question(times: float) -> None:
+    one, stranger = Asker(), world.number(world.STRANGER)
+    answer = guard.Guard(None, one.jar, most_times=times).over(one.server.responder.answer, 1000.0)
+    for name in (b"\3big\4live\7example\0", b"\3txt\4live\7example\0"):
+        packet = question(CLIENT, name)
+        reply = answer(packet, *stranger, "udp")
+        assert reply is not None
+        assert len(reply) <= times * len(packet)
+
+
 def test_G6_of_whom_much_is_held_back_is_noted_and_of_no_more_networks_than_so_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
