@@ -13,6 +13,8 @@ from gtm import brain, errors, events, ports, seen
 MOST_WAITING_EVENTS = 10_000
 MOST_WAITING_ROWS = 1000  # an hour's measurements
 AGAIN_S = 3.0  # so often the store is looked at when nobody uses it
+# A full disk takes a little now and then, and refuses the next order: so much must fit before it is said to be well.
+TRIAL, TRIAL_CHARACTERS = ("trial", "store"), 32 * 1024
 
 Happened = Callable[[events.EventKind, str, str, str, str], None]
 
@@ -57,6 +59,9 @@ class Book:
         try:
             aside = await self._store.open()
             await self._store.remember(states)
+            if not self.works:
+                await self._store.keep_papers({TRIAL: "." * TRIAL_CHARACTERS})
+                await self._store.keep_papers({TRIAL: None})
             if aside or not self.works:
                 await self._returned(bool(aside))
         except errors.StoreError as error:

@@ -77,7 +77,9 @@ class Sender:
             except (OSError, EOFError, TimeoutError) as error:  # a broken connection is an OSError, too
                 if self.connected or not self._troubled:
                     self._troubled = True
-                    self._said("", "unusable", f"{error or 'no answer in time'}; what it misses is counted")
+                    why = str(error) or ("the reader takes nothing" if self.connected else "no answer in time")
+                    before = "connected" if self.connected else ""
+                    self._said(before, "unusable", f"{why}; what it misses is counted")
             self.connected = False
             if loop.time() - began_s > _BACKOFF_S[1]:  # one that leaves as often as it comes is given time, too
                 pause_s = _BACKOFF_S[0]
@@ -137,6 +139,7 @@ class Sender:
                 await writer.drain()
         except (OSError, TimeoutError):
             self.dropped += len(batch)
+            writer.transport.abort()  # what it did not take would be waited for, as long as it stays
             raise
         self.sent += len(batch)
 

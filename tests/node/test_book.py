@@ -21,7 +21,7 @@ class Shaky(memory.MemoryStore):
 
     def __init__(self) -> None:
         super().__init__(now=lambda: 1000.0)
-        self.broken, self.aside = False, ""
+        self.broken, self.aside, self.room = False, "", 1 << 20
 
     def _look(self) -> None:
         if self.broken:
@@ -35,6 +35,11 @@ class Shaky(memory.MemoryStore):
     async def append(self, happened: Sequence[events.Event]) -> tuple[events.Event, ...]:
         self._look()
         return await super().append(happened)
+
+    async def keep_papers(self, changes: Mapping[tuple[str, str], str | None]) -> None:
+        if sum(len(body or "") for body in changes.values()) > self.room:
+            raise errors.StoreError("database or disk is full")
+        await super().keep_papers(changes)
 
     async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
         self._look()
@@ -106,6 +111,22 @@ async def test_F5_a_store_is_seen_to_be_back_though_nothing_happens_that_would_b
                 await asyncio.sleep(0.01)
         assert one.returns == [False]
         assert one.book.trouble == ""
+
+
+async def test_F5_a_disk_that_takes_a_little_and_no_more_is_full_still() -> None:
+    async with desk() as one:
+        one.store.broken = True
+        one.happened("node", "ns1", "", "started", "")
+        await one.turn()
+        one.store.broken, one.store.room = False, 100
+        await one.book.remember({})
+        assert not one.book.works
+        one.store.room = 1 << 20
+        await one.book.remember({})
+        await one.turn()
+        assert one.book.works
+        assert await one.kept() == [("ns1", "started"), (URL, "unusable"), (URL, "usable")]
+        assert await one.store.papers() == {}
 
 
 async def test_F5_a_row_of_failures_is_said_once() -> None:

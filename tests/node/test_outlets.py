@@ -181,10 +181,25 @@ async def test_a_reader_that_refuses_or_leaves_is_said_and_tried_again(
         await when(lambda: sender.connected)
         reader.writers[-1].transport.abort()
         await when(lambda: len(said) == 3)
-        assert said[2][1] == "unusable"
+        assert said[2][:2] == ("connected", "unusable")
         await when(lambda: sender.connected)
         sender.offer(FRAMES)
         await when(lambda: reader.got == 2)
+
+
+async def test_a_reader_that_takes_nothing_is_left_and_it_is_said_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_STUCK_S", 0.05)
+    async with connected(tmp_path) as (reader, sender, said):
+        reader.reads.clear()
+        await when(lambda: sender.connected)
+        async with asyncio.timeout(10):
+            while len(said) < 2:  # the kernel holds some megabytes for it
+                sender.offer((bytes([0, 0, 234, 96]) + bytes(60_000),))
+                await asyncio.sleep(0.001)
+        assert said[1] == ("connected", "unusable", "the reader takes nothing; what it misses is counted")
+        reader.reads.set()
 
 
 @pytest.mark.parametrize("every", tap.EVERY)
