@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gtm.probes import hls_tags, multivariant
@@ -153,32 +153,16 @@ class _Scan:
         self._duration_s = -1.0  # of the segment whose address is still to come
         self._range: tuple[int, int] | None = None
         self._ranges: dict[bool, tuple[str, int]] = {}  # where the last byte range ended, of segments and of parts
-        self._tags: dict[str, Callable[[str], None]] = {
-            "#EXTINF": self._on_extinf,
-            "#EXT-X-TARGETDURATION": self._on_target,
-            "#EXT-X-MEDIA-SEQUENCE": self._on_sequence,
-            "#EXT-X-PROGRAM-DATE-TIME": self._on_clock,
-            "#EXT-X-PART": self._on_part,
-            "#EXT-X-PART-INF": self._on_part_inf,
-            "#EXT-X-SERVER-CONTROL": self._on_control,
-            "#EXT-X-SKIP": self._on_skip,
-            "#EXT-X-BYTERANGE": self._on_byterange,
-            "#EXT-X-GAP": self._on_gap,
-            "#EXT-X-DISCONTINUITY": self._on_discontinuity,
-            "#EXT-X-KEY": self._on_key,
-            "#EXT-X-ENDLIST": self._on_end,
-        }
 
     def lines(self, lines: list[str]) -> None:
         """Take lines in."""
-        tags = self._tags
         for raw in lines:
             line = raw.rstrip()
             if line.startswith("#EXT"):
                 name, _, value = line.partition(":")
-                act = tags.get(name)
+                act = _TAGS.get(name)
                 if act is not None:
-                    act(value)
+                    act(self, value)
             elif line and not line.startswith("#"):
                 self._on_uri(line)
 
@@ -292,6 +276,24 @@ class _Scan:
             first = last_end if last_uri == uri else 0
         self._ranges[part] = (uri, first + size)
         return Segment(uri, duration_s, first, size)
+
+
+# Not of each scan: one that held its own methods would be left to the collector, which stops every probe meanwhile.
+_TAGS: Mapping[str, Callable[[_Scan, str], None]] = {
+    "#EXTINF": _Scan._on_extinf,
+    "#EXT-X-TARGETDURATION": _Scan._on_target,
+    "#EXT-X-MEDIA-SEQUENCE": _Scan._on_sequence,
+    "#EXT-X-PROGRAM-DATE-TIME": _Scan._on_clock,
+    "#EXT-X-PART": _Scan._on_part,
+    "#EXT-X-PART-INF": _Scan._on_part_inf,
+    "#EXT-X-SERVER-CONTROL": _Scan._on_control,
+    "#EXT-X-SKIP": _Scan._on_skip,
+    "#EXT-X-BYTERANGE": _Scan._on_byterange,
+    "#EXT-X-GAP": _Scan._on_gap,
+    "#EXT-X-DISCONTINUITY": _Scan._on_discontinuity,
+    "#EXT-X-KEY": _Scan._on_key,
+    "#EXT-X-ENDLIST": _Scan._on_end,
+}
 
 
 def _date(value: str) -> float | None:
