@@ -8,13 +8,13 @@ endpoint touches, the growing revision (semantics G1), and the last decision of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gtm import events, model, seen
 from gtm import table as tables
-from gtm.health import engine, news
-from gtm.health import verdict as verdicts
+from gtm.health import engine, kept, news
+from gtm.health import orders as given
 from gtm.steer import audience, dirty, followed, services, tiers, users
 from gtm.wire import bindings, overlay
 from gtm.wire import compile as compiler
@@ -29,10 +29,10 @@ SLICE = 128
 # and an edit elsewhere in the configuration moves nobody.
 STICKY_KEY = b"gtm sticky ring 1"
 FAMILIES: tuple[model.Family, ...] = ("ipv4", "ipv6", "cname")
-RUNGS: tuple[model.Rung, ...] = ("first", "fallback", "degraded", "last_resort")
+ALIKE = -1  # the view of all policies without checks of their own
 
 _Prepared = tuple[model.Snapshot, seen.Networks, audience.Partition, compiler.Grown, users.Users]
-Judge = Callable[[model.Pool, str, model.Family], seen.Verdict]
+Judge = kept.Judge
 Remembered = Mapping[model.CheckKey, tuple[model.Status, float, str]]
 
 
@@ -71,6 +71,8 @@ class Brain:
         self.hosts: Mapping[str, seen.Followed] = {}  # where the host names lead that are followed
         self._now_s = 0.0
         self._dirty = dirty.Dirty()
+        self._filling: Iterator[None] | None = None  # rings that are being made, a piece at each wake
+        self._kept = kept.Kept()
         self._first_bad_s = 0.0
         self._remember_at_s = 0.0
         self._changed: set[str] = set()
@@ -114,7 +116,7 @@ class Brain:
     def wake_at(self) -> float | None:
         """Return when `wake` must be called next, or None."""
         times = [self.health.wake_at()]
-        if self.growing:
+        if self.growing or self._filling is not None:
             times.append(self._now_s)
         elif self._dirty:
             times.append(self._dirty.at_s)
@@ -127,13 +129,13 @@ class Brain:
         self._effects.extend(events.RunProbe(check) for check in self.health.due(now))
         if self.growing:
             self._grow(SLICE)
-        elif self._dirty and now >= self._dirty.at_s:
+        elif self._filling is not None or (self._dirty and now >= self._dirty.at_s):
             self._refill(now)
         self._write_down(now)
 
     def woke(self, now: float) -> None:
         """Hear until when the last `wake` took: what made rings is followed by a rest."""
-        self._dirty.made(now)
+        self._dirty.made(now, whole=self._filling is None)
 
     # --- what others may ask --------------------------------------------------------------------------------------
     # Who asks while a big configuration grows gets it whole: then it is decided now, in one go.
@@ -174,13 +176,16 @@ class Brain:
 
     def pending(self) -> bool:
         """Say whether something was fed that the rings do not show yet."""
-        return bool(self._dirty) or self.growing
+        return bool(self._dirty) or self.growing or self._filling is not None
 
-    def remembered(self, now: float) -> Remembered:
-        """Return what is worth keeping over a restart: status, wall clock of its last confirmation, reason."""
+    def remembered(self, now: float, of: Collection[str] | None = None) -> Remembered:
+        """Return what is worth keeping over a restart: status, wall clock of its last confirmation, reason.
+
+        `of` are the endpoints that are meant, None all of them.
+        """
         return {
             key: (status, now - age_s + self.wall_offset_s, reason)
-            for key, (status, age_s, reason) in self.health.remember(now).items()
+            for key, (status, age_s, reason) in self.health.remember(now, of).items()
         }
 
     def decide(
@@ -193,7 +198,7 @@ class Brain:
     ) -> list[seen.Decision]:
         """Return what `policy` gives to the audience `who`, by family; `verdict` replaces the real ones."""
         endpoints = self.snapshot.endpoints
-        real = judge = verdict or (lambda pool, name, of: self.health.verdict(pool, name, of, policy, now))
+        real = judge = verdict or self._judge(policy, now)
         if policy.follow:
             judge = lambda pool, name, of: followed.verdict(  # noqa: E731
                 real(pool, name, of), endpoints[name].hostname, self.hosts
@@ -222,19 +227,15 @@ class Brain:
 
     def pool_alone(self, name: str, now: float, verdict: Judge | None = None) -> seen.Tried:
         """Return how a pool stands by itself: in IPv4, which all clients have, else in IPv6 (as in B6)."""
-
-        def judge(pool: model.Pool, endpoint: str, family: model.Family) -> seen.Verdict:
-            alike = verdict or (lambda pool, name, of: self.health.verdict(pool, name, of, None, now))
-            real = alike(pool, endpoint, family)
-            if self.health.endpoint_status(endpoint, family) != "down":  # why is only asked of who is: it costs more
-                return real
-            return verdicts.of_nobody(real, self.health.endpoint_state(endpoint, family))
-
+        judge = self.health.of_nobody(verdict or self._judge(None, now))
         pool, endpoints = self.snapshot.pools[name], self.snapshot.endpoints
         stands = (tiers.alone(pool, family, endpoints, judge, self._judged) for family in FAMILIES[:2])
         return next((one for one in stands if one.members), seen.Tried(name, False, "no members"))
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _judge(self, policy: model.Policy | None, now: float) -> Judge:
+        return lambda pool, name, of: self.health.verdict(pool, name, of, policy, now)
 
     def _configure(self, snapshot: model.Snapshot, networks: seen.Networks, now: float) -> None:
         self.health.configure(snapshot, now, self._dice, self._remembered)
@@ -247,6 +248,8 @@ class Brain:
         self._judged, self.judging = self.health.judged(now), False
         self._decisions, self._rings, self._first_ring = [], [], []
         self._dirty.clear()
+        self._filling = None
+        self._kept.clear()
         self._first_service, self._soa_rings = {}, {}
         self._growth, self.growing = self._grown(grown), True
         self._grow(SLICE)
@@ -302,7 +305,9 @@ class Brain:
     def _decide_all(self, index: int, now: float) -> list[seen.Decision]:
         policy = self.snapshot.policies[index]
         audiences = self.partition.by_policy[index].audiences
-        return [decision for who in audiences for decision in self.decide(policy, who, FAMILIES, now)]
+        own = policy.name or policy.check is not None  # who has no checks of their own see all members alike
+        judge = self._kept.of(index if own else ALIKE, self._judge(policy, now))
+        return [decision for who in audiences for decision in self.decide(policy, who, FAMILIES, now, judge)]
 
     def _services(self, index: int) -> list[tables.Ring]:
         policy = self.snapshot.policies[index]
@@ -314,18 +319,10 @@ class Brain:
         return tables.Steering(self.partition.by_policy[index].prefixes, a, aaaa, other)
 
     def _ordered(self, change: events.StoreChanged, now: float) -> None:
-        orders, before = change.orders, {order.id: order for order in self.orders}
-        self.orders = orders
-        for order in orders:
-            if order.id not in before:
-                why = f"{order.by or 'somebody'}: {order.why or 'no reason given'}"
-                self._emit("order", order.target, "", order.order, why + " (break-glass)" * order.break_glass)
-        by = f" by {change.by}" if change.by else ""
-        kept = {order.id for order in orders}
-        for gone in (order for order in before.values() if order.id not in kept):
-            if not gone.until or gone.until > now + self.wall_offset_s:  # else time said it already
-                self._emit("order", gone.target, gone.order, "", f"released{by}")
-        affected = self.health.orders(orders, now, self.wall_offset_s, change.released)
+        before, self.orders = self.orders, change.orders
+        for subject, was, now_is, why in given.told(before, change.orders, change.by, now + self.wall_offset_s):
+            self._emit("order", subject, was, now_is, why)
+        affected = self.health.orders(change.orders, now, self.wall_offset_s, change.released)
         self._touch(affected, "", now)
 
     def _challenged(self, challenges: Sequence[seen.Challenge]) -> None:
@@ -354,36 +351,46 @@ class Brain:
         self._judged = self.judging = True
         self._dirty.touch(range(len(self.snapshot.policies)), now)
 
-    def _touch(self, endpoints: Iterable[str], name: str, now: float) -> None:
+    def _touch(self, endpoints: Collection[str], name: str, now: float) -> None:
+        self._kept.forget(endpoints)
         if name:  # a stream that left one node touches its own name alone (semantics A12)
             self._dirty.touch([self._users.by_name[name]] if name in self._users.by_name else [], now)
         else:
             self._dirty.touch(self.policies_of(endpoints), now)
 
     def _refill(self, now: float) -> None:
-        """Make the rings of some dirty policies anew, and hand out those that changed."""
-        changed: dict[int, tables.Ring] = {}
-        some = self._dirty.take(SLICE, self._width, now)
+        """Make the rings of some dirty policies anew, one piece now: a pool of thousands is some of them."""
+        if self._filling is None:
+            self._filling = self._filled(self._dirty.take(SLICE, self._width, now), now)
+        self._dirty.goes_on(now)
+        for _ in self._filling:
+            return  # the next piece has its turn at the next wake
+        self._filling = None
+
+    def _filled(self, some: Sequence[int], now: float) -> Iterator[None]:
+        """Decide for some policies, hand out the rings that changed, say what changed for people; yields between."""
+        new: list[int] = []
         for index in some:
-            first = self._first_ring[index]
-            for at, decision in enumerate(self._decide_all(index, now), first):
-                if decision == self._decisions[at]:
-                    continue
-                self._decisions[at] = decision
-                ring = compiler.ring(decision)
-                if ring != self._rings[at]:
-                    changed[at] = self._rings[at] = ring
-            for at, ring in enumerate(self._services(index), self._first_service.get(index, 0)):
-                if ring != self._rings[at]:
-                    changed[at] = self._rings[at] = ring
-        touched = {pool: self.snapshot.pools[pool] for index in some for pool in self.snapshot.policies[index].pools}
-        self._note_pools(touched, now, self._pools)
-        self._note_rungs(some)
+            for at, decision in enumerate(self._decide_all(index, now), self._first_ring[index]):
+                if decision != self._decisions[at]:
+                    self._decisions[at] = decision
+                    new.append(at)
+        yield
+        changed = {at: compiler.ring(self._decisions[at]) for at in new}
+        for index in some:
+            changed |= enumerate(self._services(index), self._first_service.get(index, 0))
+        changed = {at: ring for at, ring in changed.items() if ring != self._rings[at]}
+        for at, ring in changed.items():
+            self._rings[at] = ring
         self.revision += 1
         if changed:
             self._effects.append(events.SwapRings(self.revision, changed, self._first_bad_s))
         if not self._dirty:
             self._first_bad_s, self.judging = 0.0, False
+        yield
+        for name in dict.fromkeys(pool for index in some for pool in self.snapshot.policies[index].pools):
+            self._note_pools({name: self.snapshot.pools[name]}, now, self._pools)
+        self._note_rungs(some)
 
     def current_table(self) -> tables.AnswerTable:
         """Return the whole table as it is now, with all the rings that have been swapped since it was made."""
@@ -396,14 +403,13 @@ class Brain:
             self._remember_at_s = now + REMEMBER_S
             self._effects.append(events.Remember(self.remembered(now)))
         elif self._changed:
-            changed = {key: state for key, state in self.remembered(now).items() if key.endpoint in self._changed}
-            self._effects.append(events.Remember(changed))
+            self._effects.append(events.Remember(self.remembered(now, self._changed)))
         self._changed = set()
 
     def _note_pools(self, pools: Mapping[str, model.Pool], now: float, before: Mapping[str, seen.Tried]) -> None:
         """Judge each pool by itself, and say when it fails or is usable again."""
         for name in pools:
-            after = self.pool_alone(name, now)
+            after = self.pool_alone(name, now, self._kept.of(ALIKE, self._judge(None, now)))
             old = before.get(name)
             if old is not None and old.usable != after.usable:
                 words = ("failed", "usable")
@@ -411,17 +417,13 @@ class Brain:
             self._pools[name] = after
 
     def _note_rungs(self, indices: Iterable[int], quiet: bool = False) -> None:
-        """Say when a name climbs or falls on the ladder: its worst rung over audiences, families that answer only."""
+        """Say when a name climbs or falls on the ladder."""
         for index in indices:
-            decisions = self._decided(index)
-            answering = [one for one in decisions if one.replies] or decisions
-            after = max((one.rung for one in answering), key=RUNGS.index)
-            before = self._rungs.get(index)
-            self._rungs[index] = after
-            if not quiet and before is not None and before != after:
-                worst = next(one for one in answering if one.rung == after)
+            worst, before = tiers.worst(self._decided(index)), self._rungs.get(index)
+            self._rungs[index] = worst.rung
+            if not quiet and before is not None and before != worst.rung:
                 for name in self._users.owners[index][:10]:  # a policy may serve 100,000 names: ten say it
-                    self._emit("name", name, before, after, worst.why)
+                    self._emit("name", name, before, worst.rung, worst.why)
 
     def _emit(self, kind: events.EventKind, subject: str, before: str, after: str, cause: str) -> None:
         at = self._now_s + self.wall_offset_s

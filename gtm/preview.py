@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from gtm import brain as brains
 from gtm import model, seen
 from gtm.health import alike, safety, suppose
+from gtm.steer import tiers
 
 MOST_NAMES = 100  # so many names are listed in a preview; all of them are counted
 
@@ -245,7 +246,7 @@ def _policy(brain: brains.Brain, index: int, judge: suppose.Judge, now: float, s
     for old, _, moved in pairs:
         by_pool[old.pool].append(moved)
     # The audience of which most is to be said: one that loses a rung, else one of which most moves.
-    told = max(pairs, key=lambda pair: (not pair[1].replies, brains.RUNGS.index(pair[1].rung), pair[2]))
+    told = max(pairs, key=lambda pair: (not pair[1].replies, tiers.RUNGS.index(pair[1].rung), pair[2]))
     wide = len(brains.FAMILIES)
     emptied = any(
         any(one.replies for one in before[at : at + wide]) and not any(one.replies for one in after[at : at + wide])
@@ -260,7 +261,7 @@ def _listed(gathered: _Sum) -> list[dict[str, Any]]:
     """Return the names of which most is to be said, worst first."""
 
     def badness(one: _Moved) -> tuple[bool, int, float]:
-        return one.emptied, brains.RUNGS.index(one.after.rung) - brains.RUNGS.index(one.before.rung), one.mean
+        return one.emptied, tiers.RUNGS.index(one.after.rung) - tiers.RUNGS.index(one.before.rung), one.mean
 
     rows: list[dict[str, Any]] = []
     for one in sorted(gathered.found, key=badness, reverse=True):

@@ -16,10 +16,11 @@ from gtm import brain as brains
 from gtm import errors, model, names, seen, table
 from gtm.health import depends, orders
 from gtm.steer import audience, explain, services
-from gtm.wire import lookup, records
+from gtm.wire import lookup, records, steps
 from gtm.wire.zone import SOA
 
 ASSUMPTIONS = ("down", "up")
+STEP_ROWS = 32  # of a status, that cost about half of a millisecond
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PLACELESS: tuple[Network, ...] = tuple(map(ipaddress.ip_network, table.PLACELESS))
 
@@ -91,16 +92,20 @@ def _detection_s(snapshot: model.Snapshot, pool: model.Pool) -> float | None:
     return round(max(times), 3) if times else None
 
 
-def endpoints_view(brain: brains.Brain, now: float) -> list[dict[str, Any]]:
-    """Return every endpoint by family: measured state beside what it is used for."""
+def endpoints_view(brain: brains.Brain, now: float) -> steps.Steps[list[dict[str, Any]]]:
+    """Return every endpoint by family: measured state beside what it is used for. In steps: there may be thousands."""
     serving = {
         (answer.endpoint, answer.family)
         for decision in brain.decisions
         for reply in decision.replies
         for answer in reply
     }
-    homes, rows = _homes(brain), []
-    for endpoint in brain.snapshot.endpoints.values():
+    snapshot, homes, rows = brain.snapshot, _homes(brain), []
+    for at, endpoint in enumerate(snapshot.endpoints.values()):
+        if at % STEP_ROWS == 0:
+            yield
+            if brain.snapshot is not snapshot:  # another configuration came meanwhile
+                return (yield from endpoints_view(brain, now))
         for family in endpoint.families():
             state = brain.health.endpoint_state(endpoint.name, family)
             weight, load = 0.0, 1.0

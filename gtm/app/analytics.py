@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gtm import events, seen
-from gtm.app import breathing, movements, series, shares, sketch
+from gtm.app import movements, series, shares, sketch
 from gtm.serve import tap
-from gtm.wire import report
+from gtm.wire import report, steps
 
 RESOLVERS = 512  # of ten minutes; whoever asks more than a 500th of all questions is among them
 SKETCHES, SKETCH_S = 6, 600.0  # the last hour
@@ -90,7 +90,7 @@ def shown(family: int, network: int, bits: int) -> str:
     return f"{ipaddress.ip_address(network.to_bytes(4 if family == 4 else 16, 'big'))}/{bits}"
 
 
-def ranked(values: series.Values, step_s: int) -> breathing.Steps[list[Mapping[str, Any]]]:
+def ranked(values: series.Values, step_s: int) -> steps.Steps[list[Mapping[str, Any]]]:
     """Return rates over time as totals with their shares, largest first, at most TOP; in steps."""
     found = yield from series.totals(values)
     sums = {name: total * step_s for name, total in found.items()}

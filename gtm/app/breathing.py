@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import TypeVar
 
+from gtm.wire import steps
+
 T = TypeVar("T")
-Steps = Generator[None, None, T]
 
 # So long the loop may belong to one piece of work; probes and the web are waiting.
 BREATH_S = 0.01
 
 
-async def through(steps: Steps[T], look: Callable[[], None] = lambda: None) -> T:
+async def through(work: steps.Steps[T], look: Callable[[], None] = lambda: None) -> T:
     """Take all steps and return what they come to. `look` is called after each breath, and may raise."""
     until_s = time.monotonic() + BREATH_S
     while True:
         try:
-            next(steps)
+            next(work)
         except StopIteration as end:
             found: T = end.value
             return found
@@ -27,13 +28,3 @@ async def through(steps: Steps[T], look: Callable[[], None] = lambda: None) -> T
             await asyncio.sleep(0)
             until_s = time.monotonic() + BREATH_S
             look()
-
-
-def at_once(steps: Steps[T]) -> T:
-    """Take all steps without a breath: where there are few."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: T = end.value
-            return found

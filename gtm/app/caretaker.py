@@ -128,7 +128,7 @@ class Caretaker:
     async def decided(self) -> None:
         """Nothing is decided here."""
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
         """Return the shape `status`; names, pools and endpoints are not known."""
         return {
             "node": self.last.settings.node,

@@ -10,7 +10,19 @@ from dataclasses import asdict
 from typing import Any
 
 from gtm import __version__, app, errors, events, model, names, seen, view
-from gtm.app import challenges, collector, doctor, gauges, herald, ordering, reading, secrets, taking, troubles
+from gtm.app import (
+    breathing,
+    challenges,
+    collector,
+    doctor,
+    gauges,
+    herald,
+    ordering,
+    reading,
+    secrets,
+    taking,
+    troubles,
+)
 from gtm.app import node as nodes
 from gtm.config import plan, show
 from gtm.probes import push
@@ -51,9 +63,12 @@ class Desk:
         """Wait until all of the configuration in force is decided."""
         await taking.decided(self.node.brain)
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
         """Return the shape `status` of the interface contract."""
         node, mind = self.node, self.node.brain
+        await self.decided()
+        endpoints = await breathing.through(view.endpoints_view(mind, time.monotonic()))
+        await self.decided()
         return {
             "node": node.snapshot.node,
             "version": __version__,
@@ -69,7 +84,7 @@ class Desk:
             "zones": view.zones_view(mind),
             "names": self._names(),
             "pools": view.pools_view(mind),
-            "endpoints": view.endpoints_view(mind, time.monotonic()),
+            "endpoints": endpoints,
             "sites": view.sites_view(mind),
             "config": {"accepted": node.config_accepted, "at": node.config_at, "trouble": node.config_trouble},
             "geo": {"built_at": node.atlas.built_at(), "troubles": list(node.atlas.troubles)},

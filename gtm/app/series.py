@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gtm import seen
-from gtm.app import breathing
+from gtm.wire import steps
 
 FINE_S = 10  # the step of the last hour; a minute is a whole number of them
 FINE_POINTS = 360
@@ -241,10 +241,10 @@ class Recorder:
 
     def hour(self, kind: str, by: str, since_s: float) -> tuple[list[int], Values]:
         """Return when the periods since then began, and each name's values in them; None is nothing known."""
-        at, found = breathing.at_once(self.hour_in_steps(kind, by, since_s))
+        at, found = steps.finish(self.hour_in_steps(kind, by, since_s))
         return at, {name: shown(values) for name, values in found.items()}
 
-    def hour_in_steps(self, kind: str, by: str, since_s: float) -> breathing.Steps[tuple[list[int], Values]]:
+    def hour_in_steps(self, kind: str, by: str, since_s: float) -> steps.Steps[tuple[list[int], Values]]:
         """Return the same with all digits, in steps: with very many names it takes long."""
         slots = sorted((at, slot) for slot, at in enumerate(self._at) if at >= 0 and at + FINE_S > since_s)
         found: Values = {}
@@ -276,7 +276,7 @@ def thinned(ats: list[int], values: Values, every: int) -> tuple[list[int], Valu
     return ats[::every], thin
 
 
-def totals(values: Values) -> breathing.Steps[dict[str, float]]:
+def totals(values: Values) -> steps.Steps[dict[str, float]]:
     """Return the sum of each series, in steps."""
     sums = {}
     for at, (name, points) in enumerate(values.items()):
@@ -286,7 +286,7 @@ def totals(values: Values) -> breathing.Steps[dict[str, float]]:
     return sums
 
 
-def largest(values: Values, most: int, counted: bool) -> breathing.Steps[Values]:
+def largest(values: Values, most: int, counted: bool) -> steps.Steps[Values]:
     """Return the `most` largest series, largest first; the rest is summed in OTHER (or averaged). In steps."""
     sums = yield from totals(values)
     ranked = sorted(values, key=lambda name: (name != OTHER, sums[name]), reverse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gtm import model, seen
 from gtm.health import (
@@ -14,6 +14,7 @@ from gtm.health import (
     hysteresis,
     idle,
     judge,
+    kept,
     news,
     orders,
     schedule,
@@ -209,6 +210,17 @@ class Health:
         ordered = self._orders.of(endpoint)
         return verdict.of(standing, pool, ordered, self._seen, held_until_s=held_until_s, now=now)
 
+    def of_nobody(self, judge: kept.Judge) -> kept.Judge:
+        """Return verdicts for no name in particular: where only names have checks, what all of them together say."""
+
+        def judged(pool: model.Pool, endpoint: str, family: model.Family) -> seen.Verdict:
+            real = judge(pool, endpoint, family)
+            if self.endpoint_status(endpoint, family) != "down":  # why is only asked of who is: it costs more
+                return real
+            return verdict.of_nobody(real, self.endpoint_state(endpoint, family))
+
+        return judged
+
     def told(self) -> suppose.Told:
         """Return what is needed to suppose other orders than those in force."""
         apart = lambda: alike.restless(self._watches, self._guard.held, self._standings)  # noqa: E731
@@ -254,12 +266,14 @@ class Health:
         """Return what is measured, by check."""
         return {key: watch.state for key, watch in self._watches.items()}
 
-    def remember(self, now: float) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
+    def remember(
+        self, now: float, of: Collection[str] | None = None
+    ) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
         """Return (status, age in seconds, reason) by check for the next start; what the guard holds stays held."""
         return {
-            key: (self._status(key), now - watch.state.last_s, watch.state.reason)
+            key: (status, now - watch.state.last_s, watch.state.reason)
             for key, watch in self._watches.items()
-            if self._status(key) != "unknown"
+            if (of is None or key.endpoint in of) and (status := self._status(key)) != "unknown"
         }
 
     # --- statuses -------------------------------------------------------------------------------------------------

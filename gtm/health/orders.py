@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gtm import model, seen
@@ -99,6 +99,23 @@ def forced(laid: Mapping[str, Ordered]) -> Mapping[str, bool]:
         for name, ordered in laid.items()
         if ordered.state is not None and ordered.state.order != "drain"
     }
+
+
+def told(
+    before: Sequence[seen.Override], after: Sequence[seen.Override], by: str, wall: float
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what is said of orders that came or were released: target, order before and after, why.
+
+    `by` is who released them; `wall` is the wall clock in seconds. Of what ran out, time itself has said it already.
+    """
+    known, kept = {one.id for one in before}, {one.id for one in after}
+    for one in after:
+        if one.id not in known:
+            why = f"{one.by or 'somebody'}: {one.why or 'no reason given'}"
+            yield one.target, "", one.order, why + " (break-glass)" * one.break_glass
+    for one in before:
+        if one.id not in kept and (not one.until or one.until > wall):
+            yield one.target, one.order, "", "released" + (f" by {by}" if by else "")
 
 
 class Orders:

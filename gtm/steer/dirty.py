@@ -17,6 +17,7 @@ class Dirty:
     def __init__(self) -> None:
         self.at_s = 0.0  # when to take some
         self._policies: set[int] = set()
+        self._left = False  # some were not taken the last time
         self._taken_s: float | None = None
         self._cost_s = self._rest_until_s = 0.0
 
@@ -35,19 +36,24 @@ class Dirty:
         self._policies.clear()
 
     def take(self, most: float, width: Callable[[int], int], now: float) -> list[int]:
-        """Return some that are about `most` decisions wide together; the rest is due at once."""
+        """Return some that are about `most` decisions wide together; the rest is due as soon as they are made."""
         some: list[int] = []
         while self._policies and most > 0:
             some.append(self._policies.pop())
             most -= width(some[-1])
-        self.at_s = self._taken_s = now
+        self.at_s, self._left = now, bool(self._policies)
         return some
 
-    def made(self, now: float) -> None:
-        """Hear that what was taken last, if anything was, is made now. When all is, there is a rest."""
+    def goes_on(self, now: float) -> None:
+        """Hear that a piece of what was taken is made from now on."""
+        self._taken_s = now
+
+    def made(self, now: float, whole: bool) -> None:
+        """Hear that a piece, if there was one, is made now; `whole`: all that was taken. Then there is a rest."""
         if self._taken_s is None:
             return
         self._cost_s += now - self._taken_s
         self._taken_s = None
-        if not self._policies:
+        if whole and not self._left:
             self._rest_until_s, self._cost_s = now + min(REST * self._cost_s, MOST_REST_S), 0.0
+            self.at_s = max(self.at_s, self._rest_until_s)  # for who was touched meanwhile

@@ -154,7 +154,8 @@ def _eased(pool: model.Pool, people: Sequence[Person]) -> Iterator[Person]:
     for tier in dict.fromkeys(person.member.tier for person in people):
         here = [person for person in people if person.member.tier == tier]
         working = [person for person in here if person.known and person.weight > 0]
-        if all(person.verdict.load_factor < 1 for person in working):
+        shares = {person.verdict.load_factor for person in here}
+        if shares == {1.0} or all(person.verdict.load_factor < 1 for person in working):
             yield from here
             continue
         taking = sum(person.verdict.load_factor > 0 for person in working)

@@ -9,6 +9,7 @@ from gtm import model, seen
 from gtm.steer import audience as audiences
 from gtm.steer import ring, roster, ttl
 
+RUNGS: tuple[model.Rung, ...] = ("first", "fallback", "degraded", "last_resort")
 OTHER: Mapping[model.Family, model.Family] = {"ipv4": "ipv6", "ipv6": "ipv4"}
 SERVFAIL = 2  # RFC 1035 section 4.1.1
 # An EDE text travels in every explained answer and must leave room for records in 1232 bytes.
@@ -86,6 +87,12 @@ def alone(
     here = roster.read(pool, family, endpoints, verdict, judged)
     held = not here.usable(held=False)
     return here.tried(held, usable=here.usable(held))
+
+
+def worst(decisions: Sequence[seen.Decision]) -> seen.Decision:
+    """Return the decision lowest on the ladder; one that answers nothing counts only where all do (NODATA)."""
+    answering = [one for one in decisions if one.replies] or decisions
+    return max(answering, key=lambda one: RUNGS.index(one.rung))
 
 
 def _walk(case: _Case, family: model.Family) -> _Found:

@@ -83,8 +83,7 @@ class Board:
             except errors.StoreError:
                 pass  # the page can do without: it says nothing about since when
         orders = [order_shape(one) for one in await self._node.orders()]
-        await self._node.decided()
-        status = self._node.status()
+        status = await self._node.status()
         shown = rows.make(status)
         self._last = Look(at, self._summary(status, shown, orders), shown)
         return self._last

@@ -126,10 +126,10 @@ class WebNode(Protocol):
     """The control process as the web sees it. Any method may raise `GtmError`, best a `Refused`."""
 
     async def decided(self) -> None:
-        """Wait until all of the configuration in force is decided: who asks before `status` has it done in one go."""
+        """Wait until all of the configuration in force is decided: who asks before for more has it done in one go."""
 
-    def status(self) -> Mapping[str, Any]:
-        """Return the shape `status` of the contract. Cheap: it is asked often."""
+    async def status(self) -> Mapping[str, Any]:
+        """Return the shape `status` of the contract, when all is decided. Cheap: it is asked often."""
 
     def explain(self, name: str, qtype: str, client: str, assume: Sequence[str]) -> Mapping[str, Any]:
         """Return the shape `explain`. `client` is an address, a prefix, or empty; `assume` are `GLOB=down|up`."""

@@ -46,8 +46,7 @@ async def scrape(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     """Names, pools, endpoints and processes as they are now."""
-    await node.context(request).node.decided()
-    return await reply.tagged_in_slices(request, node.context(request).node.status())
+    return await reply.tagged_in_slices(request, await node.context(request).node.status())
 
 
 async def explain(request: web.Request) -> web.Response:

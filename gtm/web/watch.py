@@ -41,8 +41,7 @@ async def part(request: web.Request) -> web.Response:
     """Return one part of the status, the last word of the path says which: whole, or a page of it, the worst first."""
     word = request.path.rsplit("/", 1)[1]
     if not set(request.query) & set(LIST_QUERY):
-        await node.context(request).node.decided()
-        found = node.context(request).node.status()[word]
+        found = (await node.context(request).node.status())[word]
         if not may_read(request):
             found = [board.reduced_name(one) for one in found]
         return reply.tagged(request, {word: found})

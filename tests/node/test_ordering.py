@@ -18,6 +18,7 @@ from gtm.app import node as nodes
 from gtm.app import ordering
 from gtm.store import memory, sqlite
 from gtm.web import node as desk
+from gtm.wire import steps
 from tests.config import reading
 from tests.node import bench
 
@@ -106,7 +107,7 @@ async def test_author_reason_and_end_stand_beside_the_measured_state(clock: benc
     async with begun(clock) as node:
         given = await node.ordering.put(order(clock, "site:fra", why="new disk"))
         await node.ordering.put(order(clock, "a1", "weight", value=0.5))
-        rows = {row["endpoint"]: row for row in view.endpoints_view(node.brain, clock.now_s)}
+        rows = {row["endpoint"]: row for row in steps.finish(view.endpoints_view(node.brain, clock.now_s))}
         state, weight = rows["a1"]["orders"]
         assert (rows["a1"]["state"], rows["a1"]["order"]) == ("up", "drain, weight 50%")
         assert (state["id"], state["by"], state["why"]) == (given.order.id, "ops", "new disk")

@@ -11,6 +11,7 @@ from gtm import model, seen
 from gtm.app import breathing, measuring, series
 from gtm.store import memory
 from gtm.web import node as desk
+from gtm.wire import steps
 
 NOW = 1_700_000_400  # at the full minute, and ten minutes
 Counts = dict[str, dict[tuple[str, ...], int]]
@@ -118,9 +119,9 @@ def test_rows_hold_the_largest_names_and_the_rest_in_one_number() -> None:
 
 def test_the_largest_series_are_shown_and_the_rest_is_summed_or_averaged() -> None:
     values: series.Values = {"a": [1.0, None], "b": [3.0, 4.0], "c": [2.0, None], "other": [9.0, 9.0]}
-    assert breathing.at_once(series.largest(values, 2, counted=True)) == {"b": [3.0, 4.0], "other": [12.0, 9.0]}
-    assert list(breathing.at_once(series.largest(values, 4, counted=True))) == ["b", "c", "a", "other"]
-    mean = breathing.at_once(series.largest({"a": [1.0], "b": [3.0], "c": [2.0]}, 2, counted=False))
+    assert steps.finish(series.largest(values, 2, counted=True)) == {"b": [3.0, 4.0], "other": [12.0, 9.0]}
+    assert list(steps.finish(series.largest(values, 4, counted=True))) == ["b", "c", "a", "other"]
+    mean = steps.finish(series.largest({"a": [1.0], "b": [3.0], "c": [2.0]}, 2, counted=False))
     assert mean == {"b": [3.0], "other": [1.5]}
 
 

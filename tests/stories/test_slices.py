@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from gtm import brain, events, seen
@@ -111,18 +113,37 @@ def test_what_costs_much_is_made_anew_after_a_rest_and_never_late_by_more_than_i
     due_s = one.brain.wake_at()
     assert due_s is not None
     assert due_s <= one.now + dirty.GATHER_S  # the first is not kept waiting
-    one.brain.wake(one.now + 0.1)
-    assert not one.brain.pending()
+    assert all_made(one, one.now + 0.1)
     one.brain.woke(one.now + 0.2)
     one.brain.effects()
     one.brain.feed(events.StoreChanged(()), one.now + 0.3)
     rest_s = 0.201 + dirty.REST * 0.1
-    one.brain.wake(one.now + rest_s - 0.01)
+    assert not all_made(one, one.now + rest_s - 0.01)
     one.brain.woke(one.now + rest_s - 0.01)
-    assert one.brain.pending()
-    one.brain.wake(one.now + rest_s)
-    assert not one.brain.pending()
+    assert all_made(one, one.now + rest_s)
     one.brain.woke(one.now + rest_s + 60)
     one.brain.feed(events.StoreChanged((seen.Override("1", "e0", "drain"),)), one.now + rest_s + 60)
-    one.brain.wake(one.now + rest_s + 60 + dirty.MOST_REST_S)
-    assert not one.brain.pending()
+    assert all_made(one, one.now + rest_s + 60 + dirty.MOST_REST_S)
+
+
+def all_made(one: world.World, now: float) -> bool:
+    """Wake the brain for as long as it is due at this moment; say whether nothing is left to be made."""
+    one.brain.wake(now)
+    while one.brain.pending() and (one.brain.wake_at() or math.inf) <= now:
+        one.brain.wake(now)
+    return not one.brain.pending()
+
+
+def test_who_is_touched_while_rings_are_made_waits_for_the_rest_behind_them_too() -> None:
+    one = world.World(TEXT)
+    one.run(20)
+    began_s = one.now
+    one.brain.feed(events.StoreChanged((seen.Override("1", "e0", "drain"),)), began_s)
+    one.brain.wake(began_s + 0.1)
+    assert one.brain.pending()  # it is decided; the rings come at the next wake
+    one.brain.feed(events.StoreChanged(()), began_s + 0.1)
+    one.brain.wake(began_s + 0.1)
+    one.brain.wake(began_s + 0.1)
+    one.brain.woke(began_s + 0.2)
+    assert not all_made(one, began_s + 0.2 + dirty.REST * 0.1 - 0.01)
+    assert all_made(one, began_s + 0.201 + dirty.REST * 0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gtm import errors, view
+from gtm.wire import steps
 from tests.stories.test_ladder import BACKUP, PLAY, config, judged
 
 EXPLAIN_KEYS = {
@@ -118,7 +119,7 @@ def test_status_lists_every_name_pool_and_endpoint_in_the_contract_shape() -> No
     assert {one["name"]: one["rung"] for one in names} == {f"{PLAY}.": "first", "other.live.example.com.": "first"}
     shown = {one["pool"]: (one["usable"], one["up"], one["members"]) for one in pools}
     assert shown == {"main": (True, 1, 2), "backup": (True, 2, 2)}
-    rows = {(one["endpoint"], one["family"]): one for one in view.endpoints_view(world.brain, world.now)}
+    rows = {(one["endpoint"], one["family"]): one for one in steps.finish(view.endpoints_view(world.brain, world.now))}
     assert len(rows) == 6
     dead = rows["a1", "ipv4"]
     assert set(dead) >= {"endpoint", "family", "state", "serving", "weight", "since", "reason", "order", "stale"}

@@ -149,7 +149,7 @@ class FakeNode:
     async def decided(self) -> None:
         return None
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
         self._note("status")
         return self.body
 
