@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from gtm import app, errors, model
-from gtm.app import caretaker, desk, herald, last, node, secrets
+from gtm.app import caretaker, collector, desk, herald, last, node, secrets
 from gtm.config import load
 from gtm.serve import channel, supervisor
 from gtm.web import application
@@ -168,6 +168,7 @@ def main() -> None:
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_S)
     try:
+        collector.seldom()
         status = asyncio.run(control(arguments.config))
     except errors.GtmError as error:
         log.error("%s", error)
