@@ -57,7 +57,8 @@ def make(
     of: node.WebNode, *, now: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
 ) -> web.Application:
     """Return the application that shows and orders `of`. `now` is the wall clock, `monotonic` the other, in seconds."""
-    buckets, audited = limit.Buckets(), audit.Audit()
+    buckets = limit.Buckets()
+    audited = audit.Audit(lambda wait_s, flush: asyncio.get_running_loop().call_later(wait_s, flush))
     pushes = limit.Buckets(orders.PUSHES_PER_S, orders.PUSH_BURST, orders.PUSH_CHECKS)
     turns = asyncio.Semaphore(A_TURN)
 
@@ -66,14 +67,15 @@ def make(
         try:
             if not buckets.take(request.remote or "", monotonic()):
                 raise reply.Denied(429, "too-many-requests", "this address asks too often", "slow down")
-            needs = _needs(request)
+            needs, who = _needs(request), auth.NOBODY
             try:
                 who = auth.NOBODY if needs == "open" else auth.who(request, of)
                 auth.check(request, who, needs)
             except reply.Denied as denied:
                 if needs in auth.CHANGES:
                     what = f"{request.method} {request.rel_url.raw_path[:80]}"  # as it came: nothing unprintable
-                    audited.denied(of, request.remote or "", denied.code, what, monotonic())
+                    named = f"{who.name} at {request.remote}" if who.name else request.remote or ""
+                    audited.denied(of, named, denied.code, what)
                 raise
             request[auth.CALLER] = who
             async with turns:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+
 from gtm.web import node
 
-EVERY_S = 60.0  # one event a minute for an address and reason says all that there is to say
-MOST = 32  # addresses and reasons told apart at a time; the others are counted together
-OTHERS = "other addresses"
+EVERY_S = 60.0
+ONE_BY_ONE = 3  # of one caller and reason in a minute: each is an event; how many more there were, one at its end
+MOST = 16  # callers and reasons told apart in a minute; the others are counted together
+OTHERS = "others"
 
 
 class Audit:
-    """Writes one event for the first refusal of an address and reason, then one a minute with how many there were."""
+    """Writes an event for each refusal while they are few. `later` calls back after some seconds, as the loop does."""
 
-    def __init__(self) -> None:
-        self._since: dict[tuple[str, str], tuple[float, int]] = {}  # when it was last said, and how many since then
+    def __init__(self, later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._later = later
+        self._seen: Counter[tuple[str, str]] = Counter()  # who and why, in this minute
 
-    def denied(self, of: node.WebNode, address: str, code: str, what: str, now_s: float) -> None:
-        """Take note of one refusal. `now_s` is the monotonic clock."""
-        key = (address, code)
-        if key not in self._since and len(self._since) >= MOST:
-            self._forget(now_s)
-            if len(self._since) >= MOST:
-                key = (OTHERS, "denied")
-        said_s, untold = self._since.get(key, (-EVERY_S, 0))
-        if now_s < said_s + EVERY_S:
-            self._since[key] = (said_s, untold + 1)
-            return
-        more = f", and {untold} times more before" if untold else ""
-        self._since[key] = (now_s, 0)
-        of.denied(key[0], f"{key[1]}: {what}{more}")
+    def denied(self, of: node.WebNode, who: str, code: str, what: str) -> None:
+        """Take note of one refusal."""
+        if not self._seen:
+            self._later(EVERY_S, lambda: self._flush(of))
+        key = who, code
+        if key not in self._seen and len(self._seen) >= MOST:
+            key = OTHERS, "denied"
+        self._seen[key] += 1
+        if self._seen[key] <= ONE_BY_ONE:
+            of.denied(key[0], f"{key[1]}: {what}")
 
-    def _forget(self, now_s: float) -> None:
-        self._since = {key: one for key, one in self._since.items() if now_s < one[0] + 2 * EVERY_S}
+    def _flush(self, of: node.WebNode) -> None:
+        seen, self._seen = self._seen, Counter()
+        for (who, code), count in seen.items():
+            if count > ONE_BY_ONE:
+                of.denied(who, f"{code}: {count - ONE_BY_ONE:,} times more within a minute")
