@@ -25,10 +25,10 @@ MAX_MET = 32_768
 MAX_TCP_BYTES = 65535
 
 _AXFR, _IN = 252, 1
-# Types that are no data and that nobody can be asked for: OPT, NXNAME (RFC 9824 section 3.4), TKEY, TSIG.
+# Types that are no data and that nobody can be asked for: OPT, NXNAME (RFC 9824 section 3.5), TKEY, TSIG.
 _NOT_ASKED = frozenset({edns.OPT, 128, 249, query.TSIG})
 _TRANSFERS = frozenset({query.IXFR, _AXFR})
-# A refusal: its rcode, and the option that says why (RFC 8914 section 4, RFC 9824 section 10), or nothing.
+# A refusal: its rcode, and the option that says why (RFC 8914 section 4, RFC 9824 section 3.5), or nothing.
 _Refusal = tuple[int, bytes]
 _PROHIBITED = query.REFUSED, edns.error_option("", 18)
 _NOT_OURS = query.REFUSED, edns.error_option("", 20)
