@@ -22,6 +22,10 @@ SKEW_S = 2.0  # a clock that is off by less has explained nothing
 HICCUPS = 4  # one in so many comparisons may be a hiccup
 FRESH = 2.0  # intervals: who was last looked at before that is no measure for others
 PAST = 12  # comparisons that tell a constant distance from one that comes and goes
+# Once there are so many, one in this time is remembered. So a node that falls behind and stays there is held to have
+# fallen behind for four to five minutes, and is known to be another encoder's clock only then: nothing but time
+# tells one from the other, and a stale edge that came back into the answers by itself after ten looks would be no help.
+LEARNS_EVERY_S = 30.0
 KINDS = (  # measures of the same thing in HLS and DASH: latency, target duration, age in caches, time without news
     ("playlist.latency", "playlist.target", "playlist.cached", "playlist.age"),
     ("manifest.latency", "manifest.segment", "manifest.cached", "manifest.age"),

@@ -21,7 +21,8 @@ class Watch:
 
     `ignore_next` says that a probe of what the check was before a reload is still out. `load` is how far the weight
     has been eased, `reached` whether the server itself answered the last probe, `edge` where the live edge was then,
-    and `lags_s` how far that has been behind the other nodes; `note` says what sets it apart and does no harm.
+    and `lags_s` how far that has been behind the other nodes (the last of them was noted at `learned_s`); `note` says what
+    sets it apart and does no harm.
     """
 
     check: model.Check
@@ -34,6 +35,7 @@ class Watch:
     reached: bool = False
     edge: compare.Edge | None = None
     lags_s: collections.deque[float] = field(default_factory=lambda: collections.deque(maxlen=compare.PAST))
+    learned_s: float = 0.0
     note: str = ""
 
     @property
@@ -152,8 +154,11 @@ class Watches:
         lag_s = compare.lag_s(watch.edge, others)
         if lag_s is None:
             return True, result.reason, result
-        watch.lags_s.append(lag_s)
-        found = compare.remark(watch.edge, watch.lags_s)
+        past = (*watch.lags_s, lag_s)
+        if len(watch.lags_s) < compare.PAST or now - watch.learned_s >= compare.LEARNS_EVERY_S:
+            watch.lags_s.append(lag_s)
+            watch.learned_s = now
+        found = compare.remark(watch.edge, past)
         if found is None:
             return True, result.reason, result
         if found.harmless:

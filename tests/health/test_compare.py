@@ -88,6 +88,28 @@ def test_A12_a_laggard_leaves_its_stream_alone_and_the_reason_says_why() -> None
     assert run.verdict("n1", policy=laid[0]).state == "up"
 
 
+def test_A12_a_node_that_fell_behind_stays_out_for_minutes_and_not_for_ten_looks() -> None:
+    laid = [world.policy("p", name="news.tv.")]
+    pool = world.pool("p", "n1", "n2", "n3", check=world.expr("hls"))
+    run = world.Run(world.World([pool], [world.quick(world.STREAM)], policies=laid))
+    key = model.CheckKey("hls", "n3", "ipv4", "news.tv.")
+
+    def looks(count: int, behind_s: float) -> None:
+        for _ in range(count):
+            for node, latency_s in (("n1", 5.0), ("n2", 5.1), ("n3", 5.0 + behind_s)):
+                look(run, node, latency_s)
+            run.go(2.0)
+
+    looks(30, 0.0)
+    assert run.health.states()[key].status == "up"
+    looks(120, 9.0)  # four minutes
+    assert run.health.states()[key].status == "down"
+    looks(60, 9.0)
+    assert run.health.states()[key].status == "up"
+    looks(5, 0.0)  # and it may have caught up at any time
+    assert run.health.states()[key].status == "up"
+
+
 def test_when_all_nodes_are_late_together_nobody_stands_apart() -> None:
     laid = [world.policy("p", name="news.tv.")]
     pool = world.pool("p", "n1", "n2", "n3", check=world.expr("hls"))

@@ -125,6 +125,30 @@ async def test_a_tcp_server_that_hangs_up_fails(servers: Servers) -> None:
     assert result.reason in {"connection closed without an answer", "connection reset"}
 
 
+def long(query: dns.message.Message) -> bytes:
+    reply = dns.message.make_response(query)
+    many = (f"192.0.{at // 250}.{at % 250}" for at in range(300))
+    reply.answer.append(dns.rrset.from_text(query.question[0].name, 5, "IN", "A", *many))
+    return reply.to_wire(max_size=65535)
+
+
+async def test_an_answer_that_is_too_long_is_not_read(servers: Servers, nameserver: Start) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        wire = long(dns.message.from_wire(await reader.readexactly(size)))
+        writer.write(len(wire).to_bytes(2, "big") + wire)
+        await writer.drain()
+
+    port = await servers.raw(talk)
+    result = await run(make("dns", port, transport="tcp"))
+    assert (result.ok, result.reason) == (False, "an answer of 4850 bytes, more than 4096")
+    result = await run(make("dns", port, transport="tcp", max_bytes=5000))
+    assert (result.ok, result.measures["answers.count"]) == (True, 300)
+    over_udp = await nameserver(lambda query: [long(query)])
+    result = await run(make("dns", over_udp, timeout_s=0.1))
+    assert (result.ok, result.reason) == (False, "no answer within 100ms")
+
+
 @pytest.mark.parametrize("setting", [{"qname": "a..b"}, {"qtype": "NOSUCH"}])
 async def test_A7_a_question_that_cannot_be_asked_is_no_failure_of_the_endpoint(setting: dict[str, str]) -> None:
     result = await run(make("dns", 53, **setting))
