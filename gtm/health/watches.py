@@ -21,8 +21,8 @@ class Watch:
 
     `ignore_next` says that a probe of what the check was before a reload is still out. `load` is how far the weight
     has been eased, `reached` whether the server itself answered the last probe, `edge` where the live edge was then,
-    and `lags_s` how far that has been behind the other nodes (the last of them was noted at `learned_s`); `note` says what
-    sets it apart and does no harm.
+    and `lags_s` how far that has been behind the other nodes (the last of them noted at `learned_s`); `note` says
+    what sets it apart and does no harm.
     """
 
     check: model.Check
