@@ -36,6 +36,7 @@ MAX_PER_CLIENT = 256  # one address cannot take all of them; a proxy in front of
 KEEPALIVE_S = 30.0  # so long a connection may be idle, or take over the head of its first request
 SEND_S = 30.0  # a client that takes longer over one answer is not reading it
 SHUTDOWN_S = 2.0
+LOGGED_PER_S, LOGGED_BURST = 1.0, 5.0  # tracebacks: a request that goes wrong inside can be asked again and again
 # So many requests begin in one turn of the loop: a page takes milliseconds, and probes have their turn between them.
 A_TURN = 8
 HEADERS = {
@@ -60,6 +61,7 @@ def make(
     buckets = limit.Buckets()
     audited = audit.Audit(lambda wait_s, flush: asyncio.get_running_loop().call_later(wait_s, flush))
     pushes = limit.Buckets(orders.PUSHES_PER_S, orders.PUSH_BURST, orders.PUSH_CHECKS)
+    logged = limit.Buckets(LOGGED_PER_S, LOGGED_BURST, 1)
     turns = asyncio.Semaphore(A_TURN)
 
     @web.middleware
@@ -82,7 +84,7 @@ def make(
                 await asyncio.sleep(0)
             response = await handler(request)
         except Exception as wrong:  # the last door: nothing gets out but an error in the one shape
-            response = reply.failure(request, wrong)
+            response = reply.failure(request, wrong, lambda: logged.take("", monotonic()))
         await _send(request, response)
         return response
 

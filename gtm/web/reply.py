@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -83,8 +83,11 @@ def error(status: int, code: str, message: str, hint: str = "", **more: Any) -> 
     return ok({"error": {"code": code, "message": message, "hint": hint}, **more}, status)
 
 
-def failure(request: web.Request, wrong: Exception) -> web.Response:
-    """Turn what a handler raised into its response; what nobody meant to raise is logged and stays inside."""
+def failure(request: web.Request, wrong: Exception, may_log: Callable[[], bool]) -> web.Response:
+    """Turn what a handler raised into its response; what nobody meant to raise is logged and stays inside.
+
+    `may_log` is asked before each line: what anybody can bring about may not fill the log.
+    """
     if isinstance(wrong, Denied):
         response = error(wrong.status, wrong.code, str(wrong), wrong.hint)
         if wrong.status == 401:
@@ -105,7 +108,10 @@ def failure(request: web.Request, wrong: Exception) -> web.Response:
         if "Allow" in wrong.headers:
             response.headers["Allow"] = wrong.headers["Allow"]
         return response
-    LOG.error("%s %s failed", request.method, request.path, exc_info=wrong)
+    if isinstance(wrong, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+        return error(400, "gone", "the client hung up before its request was whole")  # which nobody will read
+    if may_log():
+        LOG.error("%s %s failed", request.method, request.path, exc_info=wrong)
     return error(500, "internal", "something went wrong inside; the node's log has it")
 
 

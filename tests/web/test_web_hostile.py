@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import Counter
 
 import aiohttp
@@ -177,6 +179,36 @@ async def test_what_two_readers_could_read_differently_is_read_by_nobody(
     assert fake.asked == []
     assert b"Server: gtm\r\n" in said
     assert b"Content-Security-Policy" in said
+    assert caplog.records == [], "or anybody could fill the log"
+
+
+HALF = b"Content-Type: %b\r\nContent-Length: 50\r\n\r\nabc"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /dns-query HTTP/1.1\r\nHost: x\r\n" + HALF % b"application/dns-message",
+        b"POST /api/v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\n" + HALF % b"application/json",
+    ],
+)
+@pytest.mark.parametrize("linger", [struct.pack("ii", 0, 0), struct.pack("ii", 1, 0)], ids=["end", "reset"])
+async def test_who_hangs_up_in_the_middle_of_a_body_writes_nothing_into_our_log(
+    served: application.Served, request_: bytes, linger: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.write(request_)
+        async with asyncio.timeout(5):
+            while not connections(served):  # noqa: ASYNC110 - a turn of the loop is what we wait for
+                await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)  # so that it waits for the rest of the body
+        writer.close()
+        async with asyncio.timeout(5):
+            while connections(served):  # noqa: ASYNC110
+                await asyncio.sleep(0)
     assert caplog.records == [], "or anybody could fill the log"
 
 

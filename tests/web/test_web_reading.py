@@ -174,6 +174,16 @@ async def test_what_nobody_meant_to_raise_stays_inside_and_stands_in_the_log(
     assert "secret inside" in caplog.text
 
 
+async def test_what_goes_wrong_inside_again_and_again_is_logged_a_few_times(
+    fake: fake_node.FakeNode, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.raises = RuntimeError("again")
+    for _ in range(50):
+        async with http.get("/api/v1/status") as response:
+            assert response.status == 500
+    assert 1 <= len(caplog.records) < 20
+
+
 @pytest.mark.parametrize("path", ["/", "/healthz", "/metrics", "/api/v1/status", "/nothing", "/static/x/gtm.css"])
 async def test_every_answer_carries_the_headers_that_keep_browsers_honest(
     http: aiohttp.ClientSession, path: str
