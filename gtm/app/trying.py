@@ -86,7 +86,8 @@ def find(profile: str, target: str, *, name: str, config: str | None, ready: Seq
     found = _profile(profile, snapshot, config, ready)
     prober = probes.KINDS[found.kind]
     if prober.kind.passive:
-        raise TryError(f"{found.name!r} is told ({found.kind}): there is nothing to run")
+        how = f"POST /api/v1/checks/{found.name}/ENDPOINT"
+        raise TryError(f"{found.name!r} is told ({found.kind}): there is nothing to run; tell it: {how}")
     if found.per_name and not name:
         raise TryError(f"{found.name!r} is checked per steered name: say which with --name")
     absolute = _absolute(name) if name else ""
@@ -122,7 +123,8 @@ def _profile(wanted: str, snapshot: model.Snapshot | None, config: str | None, r
                 return profiles[wanted]
             known += profiles
     hint = difflib.get_close_matches(wanted, known, 1)
-    raise TryError(f"no profile {wanted!r}" + (f": did you mean {hint[0]!r}?" if hint else ""))
+    more = f"did you mean {hint[0]!r}?" if hint else f"there are {', '.join(sorted(set(known))) or 'none'}"
+    raise TryError(f"no profile {wanted!r}: {more}")
 
 
 def _of_file(path: str, name: str) -> model.Profile:

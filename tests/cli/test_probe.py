@@ -187,7 +187,8 @@ def test_the_name_is_what_is_asked_for(probe: Probe) -> None:
     [
         (["alife", "127.0.0.1"], "no profile 'alife': did you mean 'alive'?"),
         (["live", "127.0.0.1"], "'live' is checked per steered name: say which with --name"),
-        (["told", "127.0.0.1"], "'told' is told (push): there is nothing to run"),
+        (["told", "127.0.0.1"], "'told' is told (push): there is nothing to run; tell it: POST"),
+        (["zzzzzzzzzzzzz", "127.0.0.1"], "no profile 'zzzzzzzzzzzzz': there are alive, "),
         (["alive", "not/a/host"], "'not/a/host' is no address, no host name and no endpoint"),
         (["alive", "127.0.0.1:99999"], "99999 is no port"),
         (["alive", "127.0.0.1", "--name", "a..b"], "'a..b' is no name: "),
