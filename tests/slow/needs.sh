@@ -4,7 +4,7 @@ set -eu
 needs="chromium:chromium dig:bind9-dnsutils curl:curl dnsperf:dnsperf faketime:faketime ffmpeg:ffmpeg ip:iproute2 nginx:nginx-light nsenter:util-linux strace:strace unbound:unbound systemd-analyze:systemd setpriv:util-linux pgrep:procps ss:iproute2 prometheus-alertmanager:prometheus-alertmanager kdig:knot-dnsutils dnsdist:dnsdist nsd:nsd"
 needs="$needs srt-live-transmit:srt-tools gst-launch-1.0:gstreamer1.0-tools"
 needs="$needs knotd:knot named:bind9 kresd:knot-resolver pdns_recursor:pdns-recursor zonemaster-cli:zonemaster-cli dnsviz:dnsviz drill:ldnsutils"
-needs="$needs man:man-db dnstap-ldns:dnstap-ldns fstrm_capture:fstrm-bin promtool:prometheus"
+needs="$needs man:man-db dnstap-ldns:dnstap-ldns fstrm_capture:fstrm-bin promtool:prometheus zsh:zsh fish:fish"
 # What has no command is known by a file of it.
 files="nginx/modules/ngx_rtmp_module.so:libnginx-mod-rtmp nginx/modules/ngx_stream_module.so:libnginx-mod-stream
 python3/dist-packages/aiortc:python3-aiortc */gstreamer-1.0/libgstsrt.so:gstreamer1.0-plugins-bad
