@@ -37,9 +37,11 @@ format: .venv/dev
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
+# Most wait for others, two and two; who measures moments comes after them, alone. 5: what ARGS names is in the other part.
 slow: .venv/dev
 	@sh tests/slow/needs.sh
-	@$(BIN)/pytest -m slow --durations=10 $(ARGS)
+	@$(BIN)/pytest -m 'slow and not alone' -n 2 --dist loadfile --durations=10 $(ARGS) || test $$? = 5
+	@$(BIN)/pytest -m 'slow and alone' --durations=10 $(ARGS) || test $$? = 5
 
 lock:
 	@$(COMPILE) pyproject.toml -o requirements.lock

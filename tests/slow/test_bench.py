@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import failover_peers, report, servers, speed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.mark.timeout(300)

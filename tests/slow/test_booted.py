@@ -19,7 +19,7 @@ import trustme
 import gtm
 from tests.slow import booted, stream
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 PAGE = (booted.ROOT / "systemd" / "README.md").read_text()
 LINEAGE = "/etc/letsencrypt/live/ns1.live.example.com"  # certbot's word for where it leaves what it renews

@@ -12,7 +12,7 @@ import pytest
 from tests.slow import chaos
 from tests.slow.chaos import ADDRESSES, EDGES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 ALL = set(ADDRESSES)
 ONLY_BC, ONLY_B = {EDGES["b"], EDGES["c"]}, {EDGES["b"]}

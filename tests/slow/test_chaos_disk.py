@@ -14,7 +14,7 @@ from tests.slow import chaos
 from tests.slow.chaos import ADDRESSES, EDGES
 from tests.slow.test_chaos import DETECTED_S, ONLY_BC, said
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 ALL = set(ADDRESSES)
 HEALS_S = 12.0

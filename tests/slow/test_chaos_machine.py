@@ -16,7 +16,7 @@ from tests.slow import chaos, hosts
 from tests.slow.chaos import ADDRESSES, EDGES
 from tests.slow.test_chaos import ONLY_BC, said
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 ALL = set(ADDRESSES)
 DAY_S = 86400

@@ -16,7 +16,7 @@ import pytest
 from tests.fuzz import packets, soak
 from tests.slow.test_chaos import said as show
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(240)]
 
 SECONDS = 60
 

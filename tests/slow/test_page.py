@@ -24,7 +24,7 @@ from gtm.cli import demo_ask, demo_stage, demo_world
 from tests.node import running
 from tests.slow import browsing
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(240)]
 
 SECRET = "open sesame"
 EXTRA = """

@@ -17,7 +17,7 @@ from benchmarks import servers
 from tests.node import running, test_transports
 from tests.slow.test_chaos import said as show
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(180)]
 
 NAME = "play.live.example"
 ELSEWHERE, NEAR = "192.0.2.2", "192.0.2.1"

@@ -15,7 +15,7 @@ import pytest
 from tests.node import running, stream
 from tests.node.test_node import CONFIG, ONE, PLAY, TWO
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 QUESTIONS, PER_SECOND = 10_000, 200
 SILENCE_S = 0.05

@@ -20,7 +20,7 @@ from tests.slow import chaos
 from tests.slow.chaos import ADDRESSES, EDGES
 from tests.slow.test_chaos import said
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 ALL = set(ADDRESSES)
 WITHOUT_C = ALL - {EDGES["c"]}

@@ -20,7 +20,7 @@ from gtm.web import application
 from tests.node import running, stream
 from tests.node.test_node import CONFIG, ONE, PLAY, TWO
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(240)]
 
 STREAMS, SLOW, FLOOD = 10_000, 700, 4000
 TOKENS = "tokens: [{name: ops, role: operator, secret_env: OPS}, {name: wall, role: viewer, secret_env: WALL}]"
