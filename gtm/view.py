@@ -35,12 +35,16 @@ def status_line(brain: brains.Brain) -> str:
 
 
 def names_view(brain: brains.Brain) -> list[dict[str, Any]]:
-    """Return every steered name with its rung on the ladder and the pools that serve it now."""
+    """Return every steered name with its rung on the ladder and the pools that serve it now.
+
+    The rung is the lowest; `partly` says that other clients are answered from a higher one.
+    """
     of_policy = []  # a hundred thousand names may share a few
     for index in range(len(brain.snapshot.policies)):
         decisions = brain.of_policy(index)
         pools = list(dict.fromkeys(one.pool for one in decisions if one.pool and one.replies))
-        of_policy.append({"rung": brain.rungs[index], "pools": pools, "ttl": decisions[0].ttl_s})
+        partly = any(one.replies and one.rung != brain.rungs[index] for one in decisions)
+        of_policy.append({"rung": brain.rungs[index], "partly": partly, "pools": pools, "ttl": decisions[0].ttl_s})
     dead = brain.health.dead_sources
     return [
         {"name": owner, **of_policy[index], "source_down": owner in dead}

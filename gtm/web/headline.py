@@ -35,9 +35,11 @@ def make(
     found = [] if ready else [_not_ready(status, why)]
     names = list(shown["names"].values())
     for rung, words in WORDS.items():
-        if low := [str(one["name"]) for one in names if one.get("rung") == rung]:
+        if low := [one for one in names if one.get("rung") == rung]:
             level: Level = "warn" if rung == "fallback" else "bad"
-            found.append(_names(low, len(names), words, level, shown=shown, since=since))
+            whose = "their" if len(low) > 1 else "its"
+            where = f"{words} for some of {whose} clients" if all(one.get("partly") for one in low) else words
+            found.append(_names([str(one["name"]) for one in low], len(names), where, level, shown=shown, since=since))
     found += _below(status, shown, since, suffers=bool(found))
     found += [Headline(one["level"], one["text"], one["why"], one["since"]) for one in status.get("troubles", ())]
     found += _unseen(shown, since)

@@ -112,6 +112,7 @@ SCHEMAS: dict[str, Shape] = {
     "Name": record(
         {
             "pools": some(TEXT),
+            "partly": saying(FLAG, "the rung is the lowest, and other clients are answered from a higher one"),
             "ttl": saying(WHOLE, "seconds"),
             "source_down": saying(FLAG, "its stream is dead on all nodes that carry it"),
             "since": or_null(MOMENT),

@@ -6,6 +6,7 @@ import pytest
 
 from gtm import errors, view
 from gtm.wire import steps
+from tests.stories import world as worlds
 from tests.stories.test_ladder import BACKUP, PLAY, config, judged
 
 EXPLAIN_KEYS = {
@@ -176,3 +177,23 @@ def test_a_zone_says_on_which_rungs_its_names_stand() -> None:
     world.sick |= {"a1": "gone", "a2": "gone"}
     world.run(3)
     assert view.zones_view(world.brain)[0]["rungs"] == {"fallback": 1, "last_resort": 1}
+
+
+def test_a_name_that_stands_low_for_some_clients_only_is_partly_there() -> None:
+    one = worlds.World("""
+checks: {web: {kind: http, every: 5s}}
+endpoints: {a: {address: 192.0.2.1}, b: {address: 192.0.2.2}}
+pools: {here: {members: [a], check: web}, there: {members: [b], check: web}}
+zones:
+  example.com:
+    nameservers: {ns1: [192.0.2.53]}
+    steer:
+      split: {rules: [{for: [198.51.100.0/24], try: [here, there]}, {try: [there]}]}
+      whole: {try: [here, there]}
+""")
+    one.run(15)
+    assert [row["partly"] for row in view.names_view(one.brain)] == [False, False]
+    one.sick["a"] = "connection refused"
+    one.run(15)
+    rows = {row["name"]: (row["rung"], row["partly"]) for row in view.names_view(one.brain)}
+    assert rows == {"split.example.com.": ("fallback", True), "whole.example.com.": ("fallback", False)}

@@ -74,6 +74,17 @@ def test_every_rung_has_its_sentence_with_the_pool_that_failed_first_and_since_w
         assert found.why.startswith("Pool p0: 0 of 2 up")
 
 
+def test_a_name_that_only_some_of_its_clients_get_from_a_fallback_is_said_to_be_so() -> None:
+    body = world.status(names=3)
+    for name in body["names"][:2]:
+        name |= {"rung": "fallback", "partly": True}
+    assert said(body).text == "n0.example.com, n1.example.com are on a fallback pool for some of their clients."
+    body["names"][0]["partly"] = False
+    assert said(body).text == "n0.example.com, n1.example.com are on a fallback pool."
+    body["names"][0]["rung"] = "first"
+    assert said(body).text == "n1.example.com is on a fallback pool for some of its clients."
+
+
 def test_a_name_whose_source_died_is_a_headline_though_it_stays_on_its_first_pool() -> None:
     body = world.status(names=2)
     body["names"][1]["source_down"] = True
