@@ -193,7 +193,7 @@ class Health:
         if before.stale != watch.state.stale:
             happened += self._whole.stale(watch)
         if watch.load.factor != eased.factor and not watch.profile.observe:
-            happened.append(news.eased(watch, eased))
+            happened.append(self._whole.eased(watch, eased))
         happened += self._given_back(watch, result, now)
         if self._warm_up.heard(key):
             happened.append(self._warmed("every check was judged"))

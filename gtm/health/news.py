@@ -89,10 +89,10 @@ def stale(watch: watches.Watch) -> Transition:
     return Transition("stale", subject, key.family, *words, why, touched, name=key.name)
 
 
-def eased(watch: watches.Watch, before: load.Load) -> Transition:
-    """Return word of an endpoint that got another share of its weight because of its load."""
-    key, after = watch.check.key, watch.load
-    why = after.why if after.level > before.level else f"quiet again after: {after.why}"
+def eased(watch: watches.Watch, before: load.Load, after: load.Load) -> Transition:
+    """Return word of an endpoint that got another share of its weight because of its load, as `watch` has found."""
+    key = watch.check.key
+    why = after.why if after.level > before.level else f"quiet again after: {before.why}"
     subject = str(key) if key.name else key.endpoint
     return Transition("load", subject, key.family, before.text, after.text, why, _votes(watch), name=key.name)
 

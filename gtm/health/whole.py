@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gtm import model
-from gtm.health import news, standings, verdict, watches
+from gtm.health import load, news, standings, verdict, watches
 
 
 class Whole:
@@ -56,10 +56,23 @@ class Whole:
 
         One that counts for a name alone, or for nothing, speaks for itself.
         """
+        return [] if any(one.state.stale for one in self._others(watch)) else [news.stale(watch)]
+
+    def eased(self, watch: watches.Watch, before: load.Load) -> news.Transition:
+        """Return word of another load: what people hear is the smallest share that any check leaves of its endpoint.
+
+        One that counts for a name alone speaks for itself. Pools may ask for different checks, so verdicts are made
+        anew even when the endpoint's smallest share stays.
+        """
+        others = [one.load for one in self._others(watch)]
+        was, now = (min([one, *others], key=lambda one: one.factor) for one in (before, watch.load))
+        return news.quietly(watch.check.key.endpoint) if was.factor == now.factor else news.eased(watch, was, now)
+
+    def _others(self, watch: watches.Watch) -> list[watches.Watch]:
+        """Return the other checks of the same endpoint as a whole; none for one that is not among them."""
         key = watch.check.key
         votes = {one for mine in self._standings.of(key.endpoint, key.family) for one in mine.votes if not one.name}
-        others = votes - {key} if key in votes else ()
-        return [] if any(self._watches[one].state.stale for one in others) else [news.stale(watch)]
+        return [self._watches[one] for one in votes - {key}] if key in votes else []
 
     def changed(self, endpoint: str, now: float, first_bad_s: float) -> list[news.Transition]:
         """Return what people are to hear of an endpoint whose standing changed."""

@@ -92,3 +92,25 @@ def test_the_verdict_of_an_overloaded_member_is_up_with_less_weight_and_says_why
     assert run.verdict("b").load_factor == 1.0
     run.order(world.order("up", "a"))
     assert run.verdict("a").load_factor == 1.0  # an operator knows better
+
+
+def test_what_is_told_of_an_endpoint_is_the_smallest_share_that_its_checks_leave_and_ends_with_the_last() -> None:
+    other = model.CheckKey("http", "a", "ipv4")
+    plain = world.pool("q", "a", check=world.expr("http"))
+    both = world.pool("p", "a", "b", check=world.expr("tcp", "http"))
+    run = world.Run(world.World([both, plain], [world.quick(), world.quick(model.Profile("http", "http"))]))
+    run.go(10.0)
+
+    def shares(key: model.CheckKey, times: int, **more: str) -> tuple[float, float, list[str]]:
+        heard = len(run.heard("load"))
+        for _ in range(times):
+            run.result(key, True, **more)
+        told = [f"{before} to {now}" for _, _, before, now in run.heard("load")[heard:]]
+        return run.verdict("a", "p").load_factor, run.verdict("a", "q").load_factor, told
+
+    assert shares(KEY, 2, overloaded="full") == (0.5, 1.0, ["weight 100% to weight 50%"])
+    assert shares(other, 2, overloaded="busy") == (0.5, 0.5, [])
+    assert shares(other, 2, overloaded="busy") == (0.25, 0.25, ["weight 50% to weight 25%"])
+    assert shares(KEY, 3) == (0.25, 0.25, [])
+    assert shares(other, 3) == (0.5, 0.5, ["weight 25% to weight 50%"])
+    assert shares(other, 3) == (1.0, 1.0, ["weight 50% to weight 100%"])

@@ -206,6 +206,17 @@ def test_an_overloaded_endpoint_is_one_message_and_its_end_another() -> None:
     assert [one.what for one in it.run(300)] == ["resolved"]
 
 
+def test_an_endpoint_that_two_checks_ease_is_well_again_when_both_are_quiet() -> None:
+    it = Watched(CONFIG.replace("port: 80, observe: true", "port: 80, every: 10s, timeout: 1s"), [EVERYTHING])
+    it.run(20)
+    it.world.busy = {("nyc-2", "edge"): "full", ("nyc-2", "look"): "busy"}
+    assert [one.title for one in it.run(120)] == ["[ns1] WARNING: site nyc: nyc-2 overloaded and eased"]
+    del it.world.busy["nyc-2", "edge"]
+    assert it.run(600) == []
+    it.world.busy.clear()
+    assert [one.what for one in it.run(600)] == ["resolved"]
+
+
 def test_A7_endpoints_that_cannot_be_looked_at_are_one_message_with_an_end() -> None:
     it = watched()
     it.world.blind |= {*FRA, "nyc-1"}
