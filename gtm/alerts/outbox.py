@@ -42,6 +42,10 @@ class Outbox:
         """Return what waits for one receiver, oldest first."""
         return [one for one in self._letters.values() if one.receiver == receiver]
 
+    def waits(self, receiver: str, incident: str) -> bool:
+        """Say whether something about an incident is still to be taken by a receiver."""
+        return any(one.message.incident == incident for one in self.of(receiver))
+
     @property
     def unwritten(self) -> int:
         """How many changes `written` would hand out."""

@@ -29,15 +29,16 @@ Out = tuple[str, words.Message]
 class Rules:
     """Who is told what. `now` is one clock for all calls that goes on over restarts, in seconds.
 
-    `fresh_id` gives a new identity. What has changed is handed out by `written`, as the store wants it.
+    `fresh_id` gives a new identity, `waits` says whether a receiver has yet to take something about an incident. What
+    has changed is handed out by `written`, as the store wants it.
     """
 
-    def __init__(self, fresh_id: Callable[[], str]) -> None:
+    def __init__(self, fresh_id: Callable[[], str], waits: Callable[[str, str], bool]) -> None:
         self.incidents: dict[str, words.Incident] = {}
         self.silences: dict[str, words.Silence] = {}
         self._changes: set[str] = set()
         self._ended: list[str] = []
-        self._fresh_id = fresh_id
+        self._fresh_id, self._waits = fresh_id, waits
         self._receivers: tuple[model.Receiver, ...] = ()
         self._refresh_s: Mapping[str, float] = {}
         self._refreshed: dict[tuple[str, str], float] = {}
@@ -90,6 +91,13 @@ class Rules:
             self._open(replace(fact, family=f"{event.id or number}"), now)
         else:
             self._close(fact.key, now)
+
+    def taken(self, receiver: str, message: words.Message, now: float) -> None:
+        """Note that a receiver took a message: only from then on does it know what it is to be reminded of."""
+        known = self.incidents.get(message.incident)
+        if known is not None and receiver in known.told and message.what != "refresh":  # which is no word to people
+            known.told[receiver].taken = now
+            self._changed(known)
 
     def review(self, now: float, *, whole: bool = False) -> None:
         """Hold what is thought to be wrong against what is seen: an event may have been missed, or never came.
@@ -315,7 +323,8 @@ class Rules:
             known, fresh = facts.SEVERITIES.index(told.severity), facts.worst([one.severity for one in new])
             if facts.SEVERITIES.index(fresh) > known or now >= told.at + GROWS_S:
                 return "update"
-        if loud and receiver.remind_s and now >= told.at + receiver.remind_s:
+        due = receiver.remind_s and now >= max(told.at, told.taken) + receiver.remind_s
+        if due and loud and not self._waits(receiver.name, incident.id):  # what waits will say it
             return "reminder"
         every_s = self._refresh_s.get(receiver.name, 0.0)
         if every_s and now >= self._refreshed.get((incident.id, receiver.name), 0.0) + every_s:

@@ -92,8 +92,9 @@ class Letter:
 
 @dataclass(slots=True)
 class Told:
-    """What one receiver knows of an incident. `calm` is since when there is nothing wrong for it (0: there is), `over`
-    when it was told so (0: it was not), `returns` how often trouble came back soon after.
+    """What one receiver knows of an incident. `at` is when the newest message was made, `taken` when it took one last
+    (0: none yet), `calm` since when there is nothing wrong for it (0: there is), `over` when it was told so (0: it was
+    not), `returns` how often trouble came back soon after.
     """
 
     at: float
@@ -103,6 +104,7 @@ class Told:
     calm: float = 0.0
     over: float = 0.0
     returns: int = 0
+    taken: float = 0.0
 
 
 @dataclass(slots=True)

@@ -40,8 +40,8 @@ class Herald:
         self._node = node
         self._sight = sight.Sight(node)
         self._offset_s = time.time() - time.monotonic()
-        self.rules = rules.Rules(_fresh_id)
         self.outbox = outbox.Outbox()
+        self.rules = rules.Rules(_fresh_id, self.outbox.waits)
         self.couriers: dict[str, courier.Courier] = {}
         self.counts: collections.Counter[tuple[str, ...]] = collections.Counter()
         self._snapshot: model.Snapshot | None = None
@@ -155,6 +155,8 @@ class Herald:
         """Count an attempt, say when a receiver begins or ends to fail, and write it down."""
         name, title = letter.receiver, letter.message.title
         self.counts[self._kind(name), "sent" if outcome.ok else "given_up" if given_up else "failed"] += 1
+        if outcome.ok:
+            self.rules.taken(name, letter.message, self.now())
         if given_up:
             self._node.happened("alert", name, "waiting", "given up", f"{outcome.said}: {title}")
         elif not outcome.ok and not letter.tries:

@@ -72,13 +72,14 @@ class Story:
     def __init__(self, alerts: str, edges: int = EDGES, refresh_s: Mapping[str, float] | None = None) -> None:
         self.snapshot = reading.snapshot(world(alerts, edges))
         self.sight, self.now, self.refresh_s = Sight(), NOW, refresh_s or {}
+        self.waiting: set[tuple[str, str]] = set()  # receivers that have yet to take a message about an incident
         self.papers: dict[tuple[str, str], str | None] = {}
         self.said: list[tuple[int, str, words.Message]] = []
         self._ids = map(str, itertools.count(1))
         self.rules = self._begun()
 
     def _begun(self) -> rules.Rules:
-        made = rules.Rules(lambda: next(self._ids))
+        made = rules.Rules(lambda: next(self._ids), lambda receiver, incident: (receiver, incident) in self.waiting)
         made.configure(self.snapshot, self.sight, self.refresh_s)
         return made
 

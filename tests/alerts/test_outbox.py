@@ -91,6 +91,19 @@ def test_a_newer_word_replaces_an_update_that_waits_but_no_first_word() -> None:
     assert [one.message.what for one in box] == ["firing", "resolved", "update"]
 
 
+def test_an_incident_waits_for_a_receiver_until_it_took_all_that_is_said_of_it() -> None:
+    box = Box()
+    box.put("ops", message(), NOW)
+    assert box.waits("ops", "i1")
+    assert not box.waits("pager", "i1")
+    assert not box.waits("ops", "i2")
+    letter = box.take("ops", NOW)
+    assert box.waits("ops", "i1"), "it is under way"
+    assert letter is not None
+    box.sent(letter)
+    assert not box.waits("ops", "i1")
+
+
 def test_what_is_under_way_is_not_replaced() -> None:
     box = Box()
     box.put("ops", message("update"), NOW)

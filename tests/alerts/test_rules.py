@@ -107,6 +107,18 @@ def test_what_goes_on_is_reminded_of_and_then_over() -> None:
     assert it.run(7200) == []
 
 
+def test_a_receiver_that_was_away_is_reminded_from_when_it_took_what_was_said() -> None:
+    it = Story("[{kind: exec, command: x, on: [endpoint], remind: 1h}]")
+    it.down("alone")
+    (said,) = it.run(8)
+    it.waiting.add(("exec", said.incident))
+    assert it.run(5000) == []
+    it.waiting.clear()
+    it.rules.taken("exec", said, it.now)
+    assert it.run(3599) == []
+    assert whats(it.run(1)) == ["reminder"]
+
+
 def test_flapping_is_told_once_and_its_end_is_believed_later_each_time() -> None:
     it = Story("[{kind: exec, command: x, on: [endpoint], hold: 10s}]")
     for _ in range(20):

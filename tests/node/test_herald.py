@@ -187,6 +187,26 @@ async def test_a_receiver_that_was_away_over_a_restart_gets_each_message_once_an
         assert words == [("alert", "ops", "failing"), ("alert", "ops", "working")]
 
 
+async def test_a_receiver_that_was_away_is_reminded_of_what_it_has_taken_and_not_at_once() -> None:
+    async with listening() as server:
+        stage = Stage(webhook("ops", server.url, remind_s=0.3))
+        server.status = 503
+        async with stage.begin() as one:
+            await until(lambda: "ops" in one.couriers)
+            stage.fall()
+            await until(lambda: bool(server.got))
+            began = time.monotonic()
+            await until(lambda: time.monotonic() > began + 0.4)  # longer than `remind`
+            server.status, tries = 200, len(server.got)
+            (incident,) = one.rules.incidents.values()
+            await until(lambda: bool(incident.told["ops"].taken))
+            taken = incident.told["ops"].taken
+            await until(lambda: incident.told["ops"].at > taken)
+            assert incident.told["ops"].at >= taken + 0.3
+            await until(lambda: len(server.got) >= tries + 2)
+        assert whats(server)[tries:][:2] == ["firing", "reminder"]
+
+
 async def test_a_receiver_that_hangs_keeps_no_other_waiting() -> None:
     async with listening() as server:
         hanging = socket.create_server(("127.0.0.1", 0))  # connections are taken by the kernel, and by nobody else

@@ -45,7 +45,7 @@ class Watched:
 
     def begun(self) -> rules.Rules:
         """Return alerting as a new process has it."""
-        made = rules.Rules(lambda: next(self._ids))
+        made = rules.Rules(lambda: next(self._ids), lambda receiver, incident: False)
         made.configure(self.node.snapshot, self.sight, {})
         return made
 
