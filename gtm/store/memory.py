@@ -49,6 +49,10 @@ class MemoryStore:
     async def put_order(self, order: seen.Override) -> None:
         """See `ports.Store`."""
         self._orders[order.id] = order
+        live = {one.id for one in await self.orders()}
+        newest = sorted(self._orders.values(), key=lambda one: one.at)[-bounds.MAX_ORDERS :]
+        kept = live.union(one.id for one in newest)
+        self._orders = {key: one for key, one in self._orders.items() if key in kept}
 
     async def drop_order(self, order_id: str) -> bool:
         """See `ports.Store`."""

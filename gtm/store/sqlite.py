@@ -7,7 +7,9 @@ thread is bounded in number and in time. The answer path never comes here (seman
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import glob
 import json
 import os
 import sqlite3
@@ -25,6 +27,7 @@ T = TypeVar("T")
 WAIT_S = 5.0  # longer than any healthy fsync; after it the caller goes on without the store
 LOCK_WAIT_S = 2.0  # another process (a backup) may hold the file this long
 MAX_PENDING = 256  # a disk that hangs must not gather an endless queue
+MAX_ASIDE = 3  # broken files that are kept to be looked at; a disk that breaks each one must not fill itself with them
 
 # Each text lifts the file by one version (PRAGMA user_version); texts are added, never changed.
 MIGRATIONS = (
@@ -63,6 +66,13 @@ _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _UNFIT = _BROKEN | {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
+class _Job:
+    """A piece of work, for as long as somebody waits for it."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.work: Callable[[], Any] | None = work
+
+
 class SqliteStore:
     """A `ports.Store` in one file; every failure is a `StoreError`."""
 
@@ -81,25 +91,41 @@ class SqliteStore:
 
     # --- the thread and its door ---------------------------------------------------------------------------------
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Do `work` in the store's thread. Raises `StoreError` for whatever SQLite or the disk says."""
-        if self._pending >= MAX_PENDING:
+    async def _run(self, work: Callable[[], T], *, last: bool = False) -> T:
+        """Do `work` in the store's thread. Raises `StoreError` for whatever SQLite or the disk says.
+
+        The `last` one is let in whatever waits.
+        """
+        if self._pending >= MAX_PENDING and not last:
             raise errors.StoreError(f"{self._path}: {MAX_PENDING} calls are waiting for the disk already")
-        self._pending += 1
+        job = _Job(work)
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._thread, self._attempt, work)
-            return await asyncio.wait_for(future, self._wait_s)
-        except TimeoutError:
-            raise errors.StoreError(f"{self._path}: no answer from the disk within {self._wait_s:g} s") from None
+            future = asyncio.get_running_loop().run_in_executor(self._thread, self._attempt, job)
+            self._pending += 1
+            future.add_done_callback(self._over)
+            try:
+                # What is given up stays in the thread's queue, empty, and counts until the disk has let go.
+                await asyncio.wait({future}, timeout=self._wait_s)
+            finally:
+                job.work = None
+            if not future.done():
+                raise errors.StoreError(f"{self._path}: no answer from the disk within {self._wait_s:g} s")
+            if future.cancelled():
+                raise errors.StoreError(f"{self._path}: the store was closed")
+            return cast(T, future.result())
         except (sqlite3.Error, OSError, RuntimeError, OverflowError) as wrong:
             # RuntimeError: the thread has been shut down. OverflowError: a number that SQLite cannot hold.
             raise errors.StoreError(f"{self._path}: {wrong}") from wrong
-        finally:
-            self._pending -= 1
 
-    def _attempt(self, work: Callable[[], T]) -> T:
+    def _over(self, future: asyncio.Future[Any]) -> None:
+        self._pending -= 1
+        if not future.cancelled():
+            future.exception()  # known to whoever waited; nobody may wait any more
+
+    def _attempt(self, job: _Job) -> Any:
+        work = job.work
         try:
-            return work()
+            return work() if work is not None else None
         except sqlite3.Error as wrong:
             if _code(wrong) in _UNFIT:
                 self._end()
@@ -142,7 +168,7 @@ class SqliteStore:
     async def close(self) -> None:
         """See `ports.Store`."""
         try:
-            await self._run(self._end)
+            await self._run(self._end, last=True)
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -170,7 +196,18 @@ class SqliteStore:
         for tail in ("", "-wal", "-shm"):
             if os.path.exists(self._path + tail):
                 os.replace(self._path + tail, aside + tail)
+        self._tidy()
         return aside
+
+    def _tidy(self) -> None:
+        """Delete the oldest of the files that were set aside, beyond MAX_ASIDE."""
+        prefix = f"{self._path}.corrupt-"
+        found = sorted(glob.glob(glob.escape(prefix) + "*"))
+        stamps = sorted({one.removeprefix(prefix).partition("-")[0] for one in found})
+        for old in stamps[:-MAX_ASIDE]:
+            for one in (file for file in found if file.startswith(prefix + old)):
+                with contextlib.suppress(OSError):  # it stays; what counts is the new file
+                    os.unlink(one)
 
     def _end(self) -> None:
         if self._open is not None:
@@ -211,6 +248,11 @@ class SqliteStore:
             db.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             oldest = self._now() - bounds.MAX_EVENT_AGE_S  # not at once: it may be the clock that is wrong
             db.execute("DELETE FROM orders WHERE until != 0 AND until <= ?", (oldest,))
+            db.execute(
+                "DELETE FROM orders WHERE until != 0 AND until <= ?"
+                " AND id NOT IN (SELECT id FROM orders ORDER BY at DESC LIMIT ?)",
+                (self._now(), bounds.MAX_ORDERS),
+            )
 
         await self._write(work)
 

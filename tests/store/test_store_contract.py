@@ -85,6 +85,20 @@ async def test_an_order_that_ran_out_is_gone_and_cannot_be_released(world: World
     assert not await world.store.drop_order("a1")
 
 
+async def test_of_orders_that_ran_out_no_more_are_kept_than_the_bound_and_all_that_are_in_force(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MAX_ORDERS", 5)
+    for at in range(4):
+        await world.store.put_order(replace(ORDER, id=f"live{at}", at=NOW - 100 + at, until=0.0))
+    for at in range(20):
+        await world.store.put_order(replace(ORDER, id=f"short{at}", at=NOW + at, until=NOW + at + 0.5))
+        world.now = NOW + at + 1
+    world.now = NOW  # as if the clock had been wrong: now all count again that are there
+    kept = {one.id for one in await world.store.orders()}
+    assert kept == {"live0", "live1", "live2", "live3", *(f"short{at}" for at in range(15, 20))}
+
+
 async def test_a_released_order_is_gone_once(world: World) -> None:
     await world.store.put_order(ORDER)
     assert await world.store.drop_order("a1")

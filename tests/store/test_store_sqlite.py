@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +35,13 @@ async def opened(path: Path, aside: str | None = None, **more: float) -> AsyncIt
         yield store
     finally:
         await store.close()
+
+
+async def emptied(store: sqlite.SqliteStore) -> None:
+    """Wait until the thread has run through what was given up."""
+    async with asyncio.timeout(10):
+        while store._pending:  # noqa: ASYNC110 - a turn of the loop is what we wait for
+            await asyncio.sleep(0)
 
 
 async def test_everything_survives_a_restart(tmp_path: Path) -> None:
@@ -173,8 +182,53 @@ async def test_a_disk_that_hangs_costs_a_bounded_wait_and_never_the_loop(
             await queued
         go.set()
         store._wait_s = 10.0  # a busy machine is no hanging disk
+        await emptied(store)
         await store.put_order(ORDER)
         assert await store.orders() == (ORDER,)
+
+
+async def test_a_disk_that_hangs_for_long_gathers_no_more_than_the_bound_and_nothing_of_what_was_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MAX_PENDING", 5)
+    async with opened(tmp_path / "gtm.db") as store:
+        store._wait_s = 0.01
+        go, ran = threading.Event(), []
+        with pytest.raises(errors.StoreError, match="no answer from the disk"):
+            await store._run(go.wait)
+        said = []
+        held = []
+        for _ in range(20):
+            batch = [events.Event(NOW, "node", "ns1", "", "started", "")]
+            work = weakref.ref(one := lambda batch=batch: ran.append(batch))
+            held.append(work)
+            with pytest.raises(errors.StoreError) as wrong:
+                await store._run(one)
+            said.append("waiting for the disk" in str(wrong.value))
+            del one, wrong
+        gc.collect()
+        assert said == [False] * 4 + [True] * 16
+        assert [work() for work in held] == [None] * 20
+        go.set()
+        store._wait_s = 10.0
+        await emptied(store)
+        await store.put_order(ORDER)
+        assert ran == []
+
+
+async def test_of_files_that_were_set_aside_the_newest_three_are_kept(tmp_path: Path) -> None:
+    path, now = tmp_path / "gtm.db", [NOW]
+    for tail in ("", "-wal"):
+        (tmp_path / f"gtm.db.corrupt-20200101T000000Z{tail}").write_bytes(b"x")
+    for at in range(6):
+        path.write_bytes(b"this is not a database at all" * 100)
+        now[0] = NOW + at
+        store = sqlite.SqliteStore(str(path), now=lambda: now[0])
+        assert await store.open()
+        await store.close()
+    (tmp_path / "gtm.db.copy").write_bytes(b"")
+    aside = [f"gtm.db.corrupt-20231114T22132{at}Z" for at in (3, 4, 5)]
+    assert names(tmp_path) == ["gtm.db", "gtm.db.copy", *aside]
 
 
 async def test_a_file_that_another_process_holds_is_a_store_error_not_a_corrupt_file(
