@@ -11,7 +11,7 @@ from gtm import table
 from gtm.serve import counters
 from gtm.wire import freshness, respond
 
-_Rings = tuple[int, Mapping[int, table.Ring], table.Changed]
+_Rings = tuple[int, dict[int, table.Ring], dict[bytes, table.Entry | None]]
 _COUNTS_S = 1.0  # between two tellings of what was counted: one goes through all rings
 
 
@@ -24,11 +24,12 @@ class Answerer:
         self._responder: respond.Responder | None = None
         self._making: asyncio.Task[None] | None = None
         self._wanted: table.AnswerTable | None = None
-        self._later: list[_Rings] = []  # what came while a table was made ready
+        # What came while a table was made ready: the newest of every ring and name, as many as the table has.
+        self._later: _Rings = 0, {}, {}
 
     def use(self, whole: table.AnswerTable) -> None:
         """Answer from `whole` as soon as it is made ready, which is done beside the loop."""
-        self._wanted, self._later = whole, []
+        self._wanted, self._later = whole, (0, {}, {})
         if self._making is None:
             self._making = asyncio.get_running_loop().create_task(self._make())
 
@@ -38,16 +39,17 @@ class Answerer:
                 made = await asyncio.to_thread(respond.Responder, whole, seed=random.getrandbits(56))  # spreads clients
                 if self._wanted is whole:
                     self._wanted = None
-                    for revision, rings, entries in self._later:
-                        made.update(revision, rings, entries)
-                    self._responder, self._later = made, []
+                    if self._later[0]:
+                        made.update(*self._later)
+                    self._responder, self._later = made, (0, {}, {})
         finally:
             self._making = None
 
     def rings(self, revision: int, rings: Mapping[int, table.Ring], entries: table.Changed) -> None:
         """Put rings and single entries in place."""
         if self._wanted is not None:
-            self._later.append((revision, rings, entries))
+            _, before, names = self._later
+            self._later = revision, {**before, **rings}, {**names, **entries}
         elif self._responder is not None:
             self._responder.update(revision, rings, entries)
 

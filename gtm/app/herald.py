@@ -31,6 +31,9 @@ AGAIN_S = 5.0  # after a failure of the store
 MOST_SILENCES = 200
 MOST_EARLY = 1000  # events before the node is in charge; what is wrong then is found by looking
 MOST_SHOWN = 100
+# Papers that are to go from a store that takes nothing just now: more than it holds of letters and incidents. Beyond it
+# the oldest are let go of, and something may be said once more after a restart.
+MOST_GONE = 20_000
 
 
 class Herald:
@@ -201,7 +204,7 @@ class Herald:
         """Write down what has changed. What the store does not take now is tried again."""
         async with self._keeping:
             ended = {(SILENCE, key): None for key in self.rules.ended()}
-            self._unkept = {**self._unkept, **ended, **self.rules.written(), **self.outbox.written()}
+            self._unkept = _bounded({**self._unkept, **ended, **self.rules.written(), **self.outbox.written()})
             if not self._unkept:
                 return
             changes = self._unkept
@@ -306,6 +309,14 @@ class Herald:
             self._node.happened("alert", gone.target, "silenced", "", f"by {by}")
         self._news.set()
         return True
+
+
+def _bounded(papers: dict[tuple[str, str], str | None]) -> dict[tuple[str, str], str | None]:
+    """Let go of the oldest that are to go, when they are too many: letters come and go while a disk is out."""
+    gone = [key for key, body in papers.items() if body is None]
+    for key in gone[:-MOST_GONE]:
+        del papers[key]
+    return papers
 
 
 def _letter(one: words.Letter) -> dict[str, Any]:

@@ -13,6 +13,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from gtm import table
 
+# Swaps that not every worker has acknowledged. A worker that cannot start acknowledges nothing, for as long as that may
+# last; then what more there is counts as replaced by the newest swap: never sooner than is so.
+MOST_LEAVING = 256
+# Endpoints whose last answers have died, or are about to: twice as many as a node may have. Beyond it the one whose end
+# was found longest ago is forgotten; names of endpoints that come with each reload are without end.
+MOST_ENDS = 20_000
+
 
 class Lingering:
     """What resolvers may still hold. All times are monotonic seconds."""
@@ -32,10 +39,15 @@ class Lingering:
             if before is not None:
                 for endpoint in _held(before):
                     self._holding[endpoint] -= 1
+                    if not self._holding[endpoint]:
+                        del self._holding[endpoint]
                     gone[endpoint] = max(gone.get(endpoint, 0), before.ttl_s)
         for index, ring in rings.items():
             self._rings[index] = ring
             self._holding.update(_held(ring))
+        if len(self._leaving) >= MOST_LEAVING:
+            for endpoint, ttl_s in self._leaving.pop()[1].items():
+                gone[endpoint] = max(gone.get(endpoint, 0), ttl_s)
         self._leaving.append((revision, gone))
 
     def acknowledged(self, by_all: Callable[[int], bool], now: float) -> None:
@@ -43,7 +55,9 @@ class Lingering:
         while self._leaving and by_all(self._leaving[0][0]):
             self._since_s = min(self._since_s, now)
             for endpoint, ttl_s in self._leaving.popleft()[1].items():
-                self._ends_s[endpoint] = max(self._ends_s.get(endpoint, 0.0), now + ttl_s)
+                self._ends_s[endpoint] = max(self._ends_s.pop(endpoint, 0.0), now + ttl_s)
+        while len(self._ends_s) > MOST_ENDS:
+            del self._ends_s[next(iter(self._ends_s))]
 
     def begin_again(self, now: float) -> None:
         """Answers from tables of another process may have been given until now."""

@@ -13,7 +13,9 @@ from typing import Any
 from gtm import brain, events, model, ports, seen
 from gtm.app import analytics, book, breathing, geography, lately, meter, series, watching
 from gtm.serve import tap
+from gtm.web import metrics
 from gtm.web import node as desk
+from gtm.wire import steps
 
 HOUR_S, DAY_S, MONTH_S = 3600.0, 86400.0, 31 * 86400.0
 SLACK_S = 30.0  # who asks for the last hour asks a moment later
@@ -62,6 +64,7 @@ class Measuring:
     async def take(self, snapshot: model.Snapshot, mind: brain.Brain, atlas: geography.Atlas) -> None:
         """Take a configuration that is in force now, and let go of what checks measured that are no more."""
         self.measures = {key: value for key, value in self.measures.items() if key in snapshot.checks}
+        await breathing.through(_fold(self.counts, snapshot))
         await self.watching.configure(snapshot, mind, atlas)
 
     async def run(self, kept: book.Book, in_charge: asyncio.Event, taps: Sequence[tap.Reader]) -> None:
@@ -138,6 +141,37 @@ class Measuring:
             "movements": self.analytics.movements.show(since),
             "samples": {"taken": self.watching.taken, "lost": self.watching.lost},
         }
+
+
+def _fold(counts: Mapping[str, collections.Counter[tuple[str, ...]]], snapshot: model.Snapshot) -> steps.Steps[None]:
+    """Sum as `OTHER` what was counted of names, pools and endpoints that are no more, step by step.
+
+    A name for each event that is streamed makes labels without end; sums stay what they were, as counters must.
+    """
+    names = set[str]().union(*(zone.steer for zone in snapshot.zones))
+    before = tuple({f"{service.name}." for policy in snapshot.policies for service in policy.srv})
+
+    def is_name(text: str) -> bool:
+        return text in names or any(text.removeprefix(one) in names for one in before)
+
+    def is_pool(text: str) -> bool:
+        return not text or text in snapshot.pools
+
+    def is_endpoint(text: str) -> bool:
+        return text in snapshot.endpoints
+
+    tests: Mapping[str, Sequence[Callable[[str], bool]]] = {
+        "steered": (is_name, is_pool), "places": (is_name, bool), "answers": (is_endpoint,),
+        "drawn": (is_pool, is_endpoint), "intended": (is_pool, is_endpoint),
+    }  # fmt: skip
+    for kind, known in tests.items():
+        counted = counts[kind]
+        for at, labels in enumerate(list(counted)):
+            if not at % steps.ITEMS:
+                yield
+            if not all(test(label) for test, label in zip(known, labels, strict=True)):
+                number = counted.pop(labels)
+                counted[(metrics.OTHER,) * len(labels)] += number
 
 
 def _matches(name: str, pattern: str) -> bool:

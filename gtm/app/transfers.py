@@ -25,6 +25,9 @@ log = logging.getLogger("gtm")
 GATHER_S = 0.25
 SETTLE_S = 1.0  # so long a NOTIFY waits at most until every worker answers the new serial
 PAPER = "serial"
+# Serials of zones that are transferred no more: one that comes back goes on from its own, one beyond them from the
+# clock, which is newer.
+MOST_KEPT = 1000
 
 
 class Surroundings(Protocol):
@@ -235,7 +238,10 @@ class Transfers:
             key = self.keys().get(zone.settings.tsig.name) if zone.settings.tsig is not None else None
             if zone.settings.tsig is None or key is not None:
                 self._notices.send(zone.settings.notify, zone.ledger.shape.apex, zone.ledger.soa(), key)
-        papers = {}
+        gone = [name for name in self._kept if name not in self.zones][:-MOST_KEPT]
+        papers: dict[tuple[str, str], str | None] = dict.fromkeys((PAPER, name) for name in gone)
+        for name in gone:
+            del self._kept[name]
         for zone in grown:
             serial = zone.ledger.serial
             kept = serial, await asyncio.to_thread(zone.ledger.digest)  # long with a hundred thousand names

@@ -7,10 +7,17 @@ from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
+# Entries that count no more are borne while there are fewer than alarms and this: when the heap is cleared it has been
+# filled anew, so clearing it costs next to nothing for each alarm that is set.
+SPARE = 64
 
 
 class Alarms(Generic[Key]):
-    """One alarm a key. An entry of the heap counts only while it is its key's time, so nothing is ever searched."""
+    """One alarm a key. An entry of the heap counts only while it is its key's time, so none is searched for.
+
+    Those that count no more are thrown out when they are most: a check in doubt that looks once a second for an hour
+    would else leave one for each look until its hour is over.
+    """
 
     def __init__(self, times: Mapping[Key, float] | None = None) -> None:
         self._at: dict[Key, float] = dict(times or {})
@@ -51,3 +58,8 @@ class Alarms(Generic[Key]):
     def _push(self, key: Key, at: float) -> None:
         self._tick += 1
         heapq.heappush(self._heap, (at, self._tick, key))
+        if len(self._heap) > 2 * len(self._at) + SPARE:
+            live = {
+                key: (at, tick, key) for at, tick, key in sorted(self._heap, reverse=True) if self._at.get(key) == at
+            }
+            self._heap = sorted(live.values())

@@ -18,6 +18,8 @@ from typing import Any
 
 from gtm import errors, model, seen, units
 
+# Of a reason, which may quote what an endpoint said: it is kept with every event.
+REASON_CHARS = 500
 TIME_TOTAL = model.Measure("time.total", "s", "the whole probe")
 
 # Errors that come from this machine, not from the endpoint: out of files, ports or memory, a local firewall, a
@@ -199,11 +201,11 @@ class Prober:
             vantage="",
             at_s=ended_s,
             ok=ok,
-            reason=reason,
+            reason=reason[:REASON_CHARS],
             took_ms=(ended_s - started_s) * 1000,
             measures=trial.measures,
             cut_off=cut_off,
-            overloaded=trial.overloaded,
+            overloaded=trial.overloaded[:REASON_CHARS],
             reached=ok is True or trial.reached,
             silent=silent,
         )

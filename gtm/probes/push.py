@@ -15,7 +15,6 @@ KIND = model.Kind(
 )
 
 KEYS = ("ok", "reason", "valid_for_s", "measures", "overloaded")
-REASON_CHARS = 500
 MAX_VALID_FOR_S = 86400.0  # a day: news that holds longer is no health but a setting
 MAX_MEASURES, NAME_CHARS, TEXT_CHARS, MAX_NUMBER = 64, 100, 1000, 1e300
 
@@ -51,10 +50,10 @@ def result(check: model.Check, payload: object, vantage: str, now: float) -> see
         vantage=vantage,
         at_s=now,
         ok=ok,
-        reason=" ".join(reason.split())[:REASON_CHARS],
+        reason=" ".join(reason.split())[: prober.REASON_CHARS],
         measures=_measures(payload.get("measures", {})),
         valid_for_s=_valid_for(payload.get("valid_for_s", 0.0)),
-        overloaded=" ".join(overloaded.split())[:REASON_CHARS],
+        overloaded=" ".join(overloaded.split())[: prober.REASON_CHARS],
     )
 
 

@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 # A packet must fit into the socket's send buffer (212,992 bytes by default); this leaves room for several.
 PACKET_BYTES = 32 * 1024
 _IN_MEMFD = b"@"
+# Of a body in a memfd no more is read: a second's counts of a thousand names of 255 bytes, each written as four, are
+# one or two MiB. A worker faces strangers, and what it passes on must not fill the memory of who reads it.
+MOST_BYTES = 16 * 1024 * 1024
 
 # Where the supervisor tells the control process the descriptor of the channel between them.
 VARIABLE = "GTM_SUPERVISOR_FD"
@@ -53,8 +56,11 @@ class Channel:
     def send(self, kind: str, body: bytes = b"", fd: int = -1) -> bool:
         """Send one message, with a copy of `fd` where one is given; say whether it went.
 
-        False means that the other end has not read for a while (the queue is full), or is gone.
+        False means that the other end has not read for a while (the queue is full), or is gone. Raises `ValueError`
+        for what is too long to be read.
         """
+        if len(body) > MOST_BYTES:
+            raise ValueError(f"a message of {len(body)} bytes is too long")
         head, passed, own = kind.encode() + b"\n", fd, -1
         if len(body) > PACKET_BYTES:
             if fd >= 0:
@@ -76,7 +82,10 @@ class Channel:
         return self.send(kind, json.dumps(value, separators=(",", ":")).encode(), fd)
 
     def receive(self) -> Message | None:
-        """Return the next message, or None when there is none now. Raises `EOFError` when the other end is closed."""
+        """Return the next message, or None when there is none now.
+
+        Raises `EOFError` when the other end is closed, or sends what none of ours would.
+        """
         try:
             data, rights, _, _ = self.sock.recvmsg(2 * PACKET_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
@@ -89,8 +98,10 @@ class Channel:
         head, _, body = data.partition(b"\n")
         if head.startswith(_IN_MEMFD) and fd >= 0:
             with os.fdopen(fd, "rb") as file:
+                if os.fstat(fd).st_size > MOST_BYTES:
+                    raise EOFError
                 file.seek(0)
-                return Message(head[1:].decode(), file.read())
+                return Message(head[1:].decode(), file.read(MOST_BYTES))
         return Message(head.decode(), body, fd)
 
     def close(self) -> None:

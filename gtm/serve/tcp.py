@@ -286,8 +286,9 @@ class Connection(asyncio.BufferedProtocol):
             self._close()
 
     def pause_writing(self) -> None:
-        """Too much is unread: answer no more until the client has read, or its idle time is over."""
+        """Too much is unread: read and answer no more until the client has read, or its idle time is over."""
         self._stuck = True
+        self._go_on()
 
     def resume_writing(self) -> None:
         """The client has read."""

@@ -359,13 +359,14 @@ class Worker:
     async def _collect(self) -> None:
         """Send the counts. What the control process does not take (it may be dead) is kept and grows by addition.
 
-        A node with a hundred thousand busy names has many: they are gathered in slices, and one message goes a turn.
+        It is gathered all the same: labels are few, while kinds of question are as many as anybody likes. With a hundred
+        thousand busy names it is much: it is gathered in slices, and one message goes a turn.
         """
+        async with self._gathering:  # an old table's are gathered before it is taken apart
+            if self._responder is not None:
+                counters.add(self._counts, await making.in_slices(self._responder.draining()))
+        counters.add(self._counts, self._guard.drain_counts())
         if self._message is None:
-            async with self._gathering:  # an old table's are gathered before it is taken apart
-                if self._responder is not None:
-                    counters.add(self._counts, await making.in_slices(self._responder.draining()))
-            counters.add(self._counts, self._guard.drain_counts())
             self._unsent, self._counts = counters.pack(self._counts), {}
             self._message = next(self._unsent, None)
         while self._send_counts():  # noqa: ASYNC110 - one message a turn: nothing is waited for

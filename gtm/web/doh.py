@@ -11,7 +11,7 @@ import ipaddress
 
 from aiohttp import web
 
-from gtm.web import node, reply
+from gtm.web import node, orders, reply
 
 PATH = "/dns-query"
 MEDIA = "application/dns-message"
@@ -36,7 +36,7 @@ async def post(request: web.Request) -> web.Response:
     """Answer a body (RFC 8484 section 4.1)."""
     if request.content_type != MEDIA:
         raise reply.Denied(415, "wrong-type", f"this is for {MEDIA}", "")
-    packet = await request.read()
+    packet = await orders.raw_body(request)
     if len(packet) > MAX_BYTES:
         raise reply.Denied(413, "too-long", f"a DNS message has at most {MAX_BYTES} bytes", "")
     return _answered(request, packet)

@@ -113,19 +113,23 @@ class Collector(registries.Collector):
 
     def _bounded(self, metric: Metric, samples: node.Samples) -> tuple[node.Samples, int]:
         """Let the first `MAX_SERIES` in, for as long as they are there; sum what counters count beyond them."""
-        before = self._let_in.get(metric.name, {})
+        if not metric.labels:
+            return samples, 0
+        before, other = self._let_in.get(metric.name, {}), (OTHER,) * len(metric.labels)
         now = {labels: None for labels in before if labels in samples}
         for labels in samples:
             if len(now) >= MAX_SERIES:
                 break
-            now[labels] = None
+            if labels != other:  # what the node has summed itself
+                now[labels] = None
         self._let_in[metric.name] = now
-        if len(now) == len(samples):
+        lost = len(samples) - (other in samples) - len(now)
+        if not lost:
             return samples, 0
         kept = {labels: samples[labels] for labels in now}
         if metric.type == "counter":
-            kept[(OTHER,) * len(metric.labels)] = _sum(samples) - _sum(kept)
-        return kept, len(samples) - len(now)
+            kept[other] = _sum(samples) - _sum(kept)
+        return kept, lost
 
 
 class Exposition:

@@ -130,13 +130,18 @@ def _bad(message: str, hint: str = "") -> NoReturn:
     raise node.Refused("bad-value", message, hint)
 
 
-async def read_body(request: web.Request, known: set[str]) -> Mapping[str, Any]:
-    """Return the body, a JSON object with keys out of `known`. The application bounds its size."""
+async def raw_body(request: web.Request) -> bytes:
+    """Return the body as it came. The application bounds its size, this its time: else it may take for ever."""
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            raw = await request.read()
+            return await request.read()
     except TimeoutError:
         raise reply.Denied(408, "too-slow", f"the body did not come within {BODY_WAIT_S:g} s") from None
+
+
+async def read_body(request: web.Request, known: set[str]) -> Mapping[str, Any]:
+    """Return the body, a JSON object with keys out of `known`."""
+    raw = await raw_body(request)
     try:
         body = json.loads(raw or b"{}")
     except (ValueError, RecursionError):  # RecursionError: brackets nested without end

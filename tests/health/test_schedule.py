@@ -155,6 +155,15 @@ def test_alarms_ring_once_each_in_order(settings: list[tuple[int, int]], now: in
     assert bells.rang(now) == []
 
 
+def test_G6_an_alarm_that_is_set_again_and_again_leaves_nothing_behind() -> None:
+    bells: alarms.Alarms[int] = alarms.Alarms({key: 1e9 + key for key in range(10)})
+    for at in range(10_000):
+        bells.set(at % 3, 1e6 - at % 1000)
+        assert len(bells._heap) <= 2 * 10 + alarms.SPARE
+    assert bells.next_at() == 1e6 - 999
+    assert bells.rang(2e9) == [0, 2, 1, *range(3, 10)]
+
+
 def test_A3_a_broken_watch_runs_the_check_at_once_and_confirms_fast() -> None:
     plan, key = schedule.Schedule(), KEYS[0]
     plan.configure({key: world.TCP}, 0.0, lambda: 0.0)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gtm import errors, events, model
-from gtm.alerts import outbox, rules
+from gtm.alerts import outbox, rules, words
 from gtm.app import herald
 from gtm.store import memory
 from tests.notify.receiving import Receiver
@@ -350,3 +350,23 @@ async def test_a_test_says_what_each_receiver_answered() -> None:
             assert whats(server) == ["test"]
             assert [found["receiver"] for found in await one.test("ops")] == ["ops"]
             assert await one.test("nobody") == []
+
+
+async def test_G6_what_is_to_go_from_a_store_that_takes_nothing_is_bounded_and_nothing_alive_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(herald, "MOST_GONE", 50)
+    stage = Stage()
+    one = herald.Herald(stage.node)
+    stage.store.broken = True
+    message = words.Message("m", "i", "ns1", "firing", "pool/edges", "warning", 1.0, 1.0, "title", "text")
+    for at in range(300):
+        one.outbox.put("ops", replace(message, id=f"m{at}", incident=f"i{at}"), 1.0)
+        await one._keep()
+        if at % 100:  # some stay
+            one.outbox.sent(next(letter for letter in one.outbox if letter.id == f"m{at}"))
+            await one._keep()
+        assert len(one._unkept) <= 50 + 3
+    stage.store.broken = False
+    await one._keep()
+    assert set(await stage.store.papers()) == {(outbox.KIND, f"m{at}") for at in (0, 100, 200)}

@@ -6,6 +6,8 @@ import asyncio
 import types
 from typing import Any, cast
 
+import pytest
+
 from gtm import table
 from gtm.app import lately, lingering
 from gtm.app import node as nodes
@@ -52,6 +54,37 @@ def test_D3_a_whole_new_table_takes_away_what_it_does_not_hold() -> None:
     it.acknowledged(lambda _: True, 3.0)
     assert it.until_s(["a"], 0) == 12.0
     assert it.until_s(["b"], 0) is None
+
+
+def test_G6_swaps_that_a_worker_never_acknowledges_are_bounded_and_nothing_is_safe_too_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lingering, "MOST_LEAVING", 10)
+    it = lingering.Lingering()
+    it.swapped(1, {0: ring("a", ttl_s=30)}, whole=True)
+    it.acknowledged(lambda _: True, 0.0)
+    for revision in range(2, 1000):
+        it.swapped(revision, {0: ring(f"e{revision % 7}", ttl_s=9)})
+    assert len(it._leaving) <= 10
+    assert it.until_s(["a"], 0) is None
+    it.acknowledged(lambda revision: revision < 999, 50.0)
+    assert it.until_s(["e3"], 0) is None, "what was replaced by the last swaps may still be answered"
+    it.acknowledged(lambda _: True, 60.0)
+    assert it.until_s(["e3"], 0) == 69.0
+    assert it.until_s(["e5"], 0) is None, "it is in the ring"
+    assert it.until_s(["a"], 0) == 80.0
+
+
+def test_G6_endpoints_that_come_and_go_for_ever_are_forgotten_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "MOST_ENDS", 5)
+    it = lingering.Lingering()
+    for at in range(100):
+        it.swapped(at, {0: ring("kept", f"e{at}")})
+        it.acknowledged(lambda _: True, float(at))
+    assert len(it._ends_s) == 5
+    assert set(it._holding) == {"kept", "e99"}
+    assert it.until_s(["e98"], 0) == 104.0
+    assert it.until_s(["kept"], 0) is None
 
 
 async def test_D3_who_has_waited_for_the_workers_is_told_though_their_word_is_still_on_its_way() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from gtm import model, seen
-from gtm.app import breathing, measuring, series
+from gtm import answering, model, seen
+from gtm.app import breathing, geography, measuring, series
 from gtm.store import memory
 from gtm.web import node as desk
 from gtm.wire import steps
+from tests.wire import world
 
 NOW = 1_700_000_400  # at the full minute, and ten minutes
 Counts = dict[str, dict[tuple[str, ...], int]]
@@ -163,13 +166,37 @@ def test_a_number_that_is_none_never_reaches_json() -> None:
     assert recorder.hour("latency_s", "endpoint", NOW)[1] == {}
 
 
-def test_what_was_measured_by_checks_that_are_gone_is_forgotten() -> None:
+async def test_what_was_measured_by_checks_that_are_gone_is_forgotten() -> None:
     one = measuring.Measuring(lambda *_: None)
     key = model.CheckKey("http", "fra-1", "ipv4")
     one.probed("http", seen.ProbeResult(key, "ns1", 0.0, True, took_ms=5.0, measures={"status": 200}))
-    one.measures.clear()
+    await one.take(world.snapshot(model.Zone("example.")), cast(Any, None), geography.Atlas())
     assert one.measures == {}
     assert one.probe_counts[("http", "ok")] == 1
+
+
+async def test_G6_names_pools_and_endpoints_that_are_gone_are_counted_as_others_and_no_sum_falls() -> None:
+    one, service = measuring.Measuring(lambda *_: None), answering.Service("_rtmp._tcp", 1935)
+    whole = world.snapshot(
+        model.Zone("example.", steer={"live.example.": 0, "*.ch.example.": 0}),
+        endpoints=[model.Endpoint("e", ipv4="192.0.2.1")],
+        pools=[world.pool("p", "e")],
+        policies=[replace(world.policy("p"), srv=(service,))],
+    )
+    kept: dict[tuple[str, ...], int]
+    kept = {("live.example.", "p"): 3, ("*.ch.example.", ""): 2, ("_rtmp._tcp.live.example.", "p"): 1}
+    for at in range(1000):
+        gone: dict[tuple[str, ...], int] = {(f"event{at}.example.", "p"): 1, ("live.example.", f"p{at}"): 1}
+        pairs: dict[tuple[str, ...], int] = {("p", "e"): 1, ("p", f"e{at}"): 1, (f"p{at}", "e"): 1}
+        one.counted(0, {"steered": gone | (kept if at == 0 else {}), "answers": {("e",): 1, (f"e{at}",): 1}})
+        one.counted(0, {"drawn": pairs, "intended": pairs, "places": {(f"event{at}.example.", "EU"): 1}})
+        if not at % 100:
+            await one.take(whole, cast(Any, None), geography.Atlas())
+    await one.take(whole, cast(Any, None), geography.Atlas())
+    assert one.counts["steered"] == {**kept, ("(other)", "(other)"): 2000}
+    assert one.counts["answers"] == {("e",): 1000, ("(other)",): 1000}
+    assert one.counts["places"] == {("(other)", "(other)"): 1000}
+    assert one.counts["drawn"] == one.counts["intended"] == {("p", "e"): 1000, ("(other)", "(other)"): 2000}
 
 
 async def test_thousands_of_names_are_read_without_holding_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:

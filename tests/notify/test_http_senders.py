@@ -187,6 +187,12 @@ async def test_a_long_answer_is_read_no_further_than_its_bound(server: Receiver)
     assert len(str(wrong.value)) < 300
 
 
+async def test_G6_an_answer_is_never_unpacked(server: Receiver) -> None:
+    server.headers = {"Content-Encoding": "gzip"}
+    assert await send(receiver(f"{{kind: webhook, url: '{server.url}'}}")) == "200 ok"
+    assert server.got[0][1]["Accept-Encoding"] == "identity"
+
+
 async def test_nobody_who_listens_is_a_reason_to_try_again() -> None:
     with pytest.raises(sender.NotSent, match=r"127\.0\.0\.1:9: ") as wrong:
         await send(receiver("{kind: webhook, url: 'http://127.0.0.1:9/'}"))

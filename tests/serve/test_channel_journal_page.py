@@ -51,6 +51,19 @@ def test_a_descriptor_travels_with_a_message(ends: Ends) -> None:
     os.close(reading)
 
 
+def test_G6_a_body_that_none_of_ours_would_send_is_not_read(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = ends
+    assert one.send("counts", bytes(2 * channel.PACKET_BYTES))
+    with monkeypatch.context() as small:
+        small.setattr(channel, "MOST_BYTES", channel.PACKET_BYTES)
+        with pytest.raises(EOFError):
+            other.receive()
+        with pytest.raises(ValueError, match="too long"):
+            one.send("counts", bytes(2 * channel.PACKET_BYTES))
+    assert one.send("counts", b"on")
+    assert received(other).body == b"on"
+
+
 def test_a_full_channel_and_a_closed_one_say_so_and_never_block(ends: Ends) -> None:
     one, other = ends
     sent = 0

@@ -242,6 +242,34 @@ async def test_a_client_that_never_reads_is_read_from_no_more_and_dropped_when_i
         assert world.page.connections() == 0
 
 
+async def test_G6_who_reads_no_answer_that_came_later_is_read_from_no_more_either(world: World) -> None:
+    update, waiting = b"\0\1" + bytes((5 << 3,)) + bytes(9), []
+    world.server.answer = lambda *packet: None
+    world.server.later = lambda packet, send: waiting.append(send)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        await loop.sock_connect(deaf, ("127.0.0.1", world.port))
+        await loop.sock_sendall(deaf, framed(update))
+        async with asyncio.timeout(5):
+            while not waiting:  # noqa: ASYNC110 - a turn of the loop is what we wait for
+                await asyncio.sleep(0)
+        (connection,) = world.server._open
+        while not connection._stuck:
+            waiting[0](b"z" * 60_000)
+        sent = stalls = 0
+        while stalls < 200 and sent < 32 * 1024 * 1024:  # far more than all buffers of the kernel hold
+            try:
+                sent += deaf.send(bytes(65536))
+                stalls = 0
+            except BlockingIOError:
+                stalls += 1
+            await asyncio.sleep(0)
+        assert stalls == 200
+        assert len(connection._unanswered) <= tcp._READ_BYTES
+
+
 async def test_a_client_that_resets_is_forgotten(world: World) -> None:
     _, writer = await world.connect()
     await world.holding(1)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from gtm import errors, model
-from gtm.web import application, node, orders
+from gtm.web import application, doh, node, orders
 from tests.web import fake_node
 
 PUSH = "/api/v1/checks/hls/fra-1"
@@ -187,14 +187,17 @@ async def test_a_body_over_64_KiB_is_refused(fake: fake_node.FakeNode, http: aio
     assert fake.asked == []
 
 
+@pytest.mark.parametrize(
+    ("path", "media"), [("/api/v1/orders", "application/json"), (doh.PATH, doh.MEDIA)], ids=["orders", "doh"]
+)
 async def test_a_body_that_does_not_come_is_not_waited_for_long(
-    fake: fake_node.FakeNode, served: application.Served, monkeypatch: pytest.MonkeyPatch
+    fake: fake_node.FakeNode, served: application.Served, monkeypatch: pytest.MonkeyPatch, path: str, media: str
 ) -> None:
     monkeypatch.setattr(orders, "BODY_WAIT_S", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(
-        b"POST /api/v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b'Content-Length: 100\r\n\r\n{"target"'
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {media}\r\n"
+        'Content-Length: 100\r\n\r\n{"target"'.encode()
     )
     async with asyncio.timeout(5):
         head = await reader.readline()
