@@ -359,8 +359,8 @@ class Worker:
     async def _collect(self) -> None:
         """Send the counts. What the control process does not take (it may be dead) is kept and grows by addition.
 
-        It is gathered all the same: labels are few, while kinds of question are as many as anybody likes. With a hundred
-        thousand busy names it is much: it is gathered in slices, and one message goes a turn.
+        It is gathered all the same: labels are few, while kinds of question are as many as anybody likes. Of a
+        hundred thousand busy names it is much: it is gathered in slices, and one message goes a turn.
         """
         async with self._gathering:  # an old table's are gathered before it is taken apart
             if self._responder is not None:
