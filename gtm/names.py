@@ -125,3 +125,8 @@ def within(name: bytes, zone: bytes) -> bool:
     while len(name) > len(zone):
         name = parent(name)
     return name == zone
+
+
+def shown(text: str) -> str:
+    """Return a name, or what ends in one, as people read it: without the root's dot. The root itself stays."""
+    return text if text == "." else text.removesuffix(".")

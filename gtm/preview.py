@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from gtm import brain as brains
-from gtm import model, seen
+from gtm import model, names, seen
 from gtm.health import alike, safety, suppose
 from gtm.steer import tiers
 
@@ -62,11 +62,11 @@ def _groups(brain: brains.Brain, rosters: _Rosters, touched: Collection[str]) ->
     if settings.keep_name:
         for index in sorted(brain.policies_of(touched)):
             policy = snapshot.policies[index]
-            names = brain.owners[index]
-            shown = f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
+            owners = brain.owners[index]
+            shown = names.shown("".join(owners[:1])) + (f" and {len(owners) - 1} more" if len(owners) > 1 else "")
             for tried in dict.fromkeys(rule.pools for rule in policy.rules):
                 both = rosters.of([snapshot.pools[one] for one in tried], policy)
-                yield safety.Group("name", shown, settings.keep_name, *both) if names else None
+                yield safety.Group("name", shown, settings.keep_name, *both) if owners else None
 
 
 class _Rosters:

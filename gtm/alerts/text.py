@@ -9,7 +9,7 @@ import datetime
 from collections import Counter
 from collections.abc import Sequence
 
-from gtm import model, units
+from gtm import model, names, units
 from gtm.alerts import facts, topology, words
 
 LINES = 8  # of one sort; the rest is counted
@@ -57,12 +57,12 @@ def headline(group: str, found: Sequence[facts.Fact], world: topology.Topology) 
         whole = f" of {len(world.at_site(name))}" if kind == "site" else ""
         parts.append(f"{len(down)}{whole} endpoints are down")
     for aspect, said, many in _BESIDE:
-        of = [one.name.rstrip(".") or one.endpoint for one in found if one.aspect == aspect]
+        of = [names.shown(one.name) or one.endpoint for one in found if one.aspect == aspect]
         parts += _listed("", said, list(dict.fromkeys(of)), many)
     for word, after in (("pool", "failed"), ("check", "fails")):
-        parts += _listed(word, after, [one.subject for one in plain if one.kind == word])
+        parts += _listed(word, after, [names.shown(one.subject) for one in plain if one.kind == word])
     for rung, said in (("last_resort", "at the last resort"), ("degraded", "degraded"), ("fallback", "on a fallback")):
-        parts += _listed("", said, [one.subject.rstrip(".") for one in plain if one.state == rung], "names")
+        parts += _listed("", said, [names.shown(one.subject) for one in plain if one.state == rung], "names")
     parts += [f"{one.kind} {one.subject}: {one.state}" for one in plain if one.kind in {"config", "store"}]
     if news:
         parts += _listed("", "", [_news(one) for one in news], "events")
@@ -92,7 +92,7 @@ def _listed(word: str, after: str, subjects: list[str], many: str = "") -> list[
 
 
 def _news(one: facts.Fact) -> str:
-    return f"{one.kind} {one.subject}: {one.state}"
+    return f"{one.kind} {names.shown(one.subject)}: {one.state}"
 
 
 def body(  # noqa: PLR0917  # all that a message is made of
@@ -122,7 +122,7 @@ def _reasons(found: Sequence[facts.Fact]) -> list[str]:
         if one.kind == "endpoint":
             by_reason.setdefault((one.state if one.aspect else "is down", _cut(one.reason)), []).append(one.subject)
         elif one.kind != "name" or one.aspect:
-            who = one.subject if one.kind == "guard" else f"{one.kind} {one.subject}"
+            who = one.subject if one.kind == "guard" else f"{one.kind} {names.shown(one.subject)}"
             by_reason.setdefault((one.state, _cut(one.reason)), []).append(who)
     rows = Counter({key: len(set(subjects)) for key, subjects in by_reason.items()})
     lines = []
@@ -133,7 +133,7 @@ def _reasons(found: Sequence[facts.Fact]) -> list[str]:
     if len(rows) > LINES:
         lines.append(f"  and {len(rows) - LINES} reasons more")
     if not lines:
-        lines = [f"  {one.subject.rstrip('.')}: {_cut(one.reason)}" for one in found[:LINES]]
+        lines = [f"  {names.shown(one.subject)}: {_cut(one.reason)}" for one in found[:LINES]]
     return lines
 
 
@@ -144,7 +144,7 @@ def _done(found: Sequence[facts.Fact], world: topology.Topology, sight: words.Si
     for one in moved[:LINES]:
         pools = sight.serving(one.subject)
         served = f"answered from {' and '.join(pools)} now" if pools else "answered by `when_all_down` now"
-        lines.append(f"  {one.subject.rstrip('.')} is {served} ({one.state.replace('_', ' ')})")
+        lines.append(f"  {names.shown(one.subject)} is {served} ({one.state.replace('_', ' ')})")
     if len(moved) > LINES:
         lines.append(f"  and {len(moved) - LINES} names more")
     seen = [one for one in found if one.aspect != "stale"]  # of the others nothing was changed
@@ -193,7 +193,7 @@ def compose(  # noqa: PLR0917  # all that a message is made of
 
 def _look(node: str, look: str, found: Sequence[facts.Fact]) -> str:
     """Return where to look further."""
-    name = next((one.name.rstrip(".") for one in found if one.name and "*" not in one.name), "")
+    name = next((names.shown(one.name) for one in found if one.name and "*" not in one.name), "")
     commands = "`gtm status`, `gtm alerts`" + (f", `gtm explain {name}`" if name else "")
     return f"Look: {look + '/ or ' if look else ''}{commands} on {node}"
 

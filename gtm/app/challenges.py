@@ -141,13 +141,15 @@ class Challenges:
         if not 0 < len(value) <= overlay.MAX_TEXT_BYTES or not value.isascii() or not value.isprintable():
             return desk.Refused("bad-value", "a challenge is 1 to 255 printable ASCII characters")
         if why := self._node.brain.overlay.why_not(names.key(name)):
-            return desk.Refused("refused", f"no challenge can stand at {name}: {why}")
+            return desk.Refused("refused", f"no challenge can stand at {names.shown(name)}: {why}")
         if key in held:
             return None
         if len(held) >= MOST:
             return desk.Refused("refused", f"{MOST} challenges are held already", "clear some: see `gtm acme list`")
         if sum(one[0] == name for one in held) >= MOST_A_NAME:
-            return desk.Refused("refused", f"{name} has {MOST_A_NAME} challenges already", "clear some of them")
+            return desk.Refused(
+                "refused", f"{names.shown(name)} has {MOST_A_NAME} challenges already", "clear some of them"
+            )
         return None
 
     def _tell(self) -> None:

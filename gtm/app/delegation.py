@@ -73,28 +73,29 @@ class Delegation:
 async def examine(zone: Zone, asker: Asker) -> Delegation:
     """Ask the parent's servers for the zone, and compare what they say with what we serve."""
     parent, servers, trouble = await _parent(zone.name, asker)
-    about = f"{zone.name} at its parent"
+    shown = names.shown(parent)
+    about = f"{names.shown(zone.name)} at its parent"
     if not servers:
         do = "the rest was looked at without it; give a resolver that works with --resolver"
         return Delegation((finding.error(about, f"the parent's nameservers were not found: {trouble}", do),))
     said = await asyncio.gather(*(_referral(zone.name, address, asker) for address in servers))
     views = {address: one for address, one in zip(servers, said, strict=True) if not one.trouble}
     if not views:
-        return Delegation((finding.error(about, f"no server of {parent} answers", "try again, or from elsewhere"),))
+        return Delegation((finding.error(about, f"no server of {shown} answers", "try again, or from elsewhere"),))
     told = {address: _told(zone.name, one) for address, one in views.items()}
     delegated: dict[str, tuple[str, ...]] = {}
     for one in told.values():
         for host, glue in one.items():
             delegated[host] = tuple(dict.fromkeys((*delegated.get(host, ()), *glue)))
     if not delegated:
-        do = f"give the registrar (or whoever runs {parent}) these nameservers: {_listed(zone.nameservers)}"
-        return Delegation((finding.error(about, f"{parent} does not delegate it", do),))
-    found = _names(zone, parent, delegated) + _glue(zone, parent, delegated)
+        do = f"give the registrar (or whoever runs {shown}) these nameservers: {_listed(zone.nameservers)}"
+        return Delegation((finding.error(about, f"{shown} does not delegate it", do),))
+    found = _names(zone, shown, delegated) + _glue(zone, shown, delegated)
     if len({tuple(sorted(one)) for one in told.values()}) > 1:
         do = "wait until the parent's servers have all been updated, and look again"
-        found.append(finding.warning(about, f"the servers of {parent} do not say the same", do))
+        found.append(finding.warning(about, f"the servers of {shown} do not say the same", do))
     if not found:
-        found = [finding.ok(about, f"{parent} names {_listed(delegated)}, as we do, with the same glue")]
+        found = [finding.ok(about, f"{shown} names {_listed(delegated)}, as we do, with the same glue")]
     return Delegation(tuple(found), delegated)
 
 
@@ -126,33 +127,33 @@ def _told(zone: str, said: ask.Said) -> dict[str, tuple[str, ...]]:
     return {host: tuple(one.data for one in glue if one.name == host) for host in hosts[:MOST_HOSTS]}
 
 
-def _names(zone: Zone, parent: str, delegated: Mapping[str, tuple[str, ...]]) -> list[finding.Finding]:
-    found, about = [], f"{zone.name} at its parent"
+def _names(zone: Zone, shown: str, delegated: Mapping[str, tuple[str, ...]]) -> list[finding.Finding]:
+    found, about = [], f"{names.shown(zone.name)} at its parent"
     if missing := sorted(set(zone.nameservers) - set(delegated)):
-        do = f"have {parent} name them, or take them out of `nameservers`"
-        found.append(finding.warning(about, f"{parent} does not name {_listed(missing)}, as we do", do))
+        do = f"have {shown} name them, or take them out of `nameservers`"
+        found.append(finding.warning(about, f"{shown} does not name {_listed(missing)}, as we do", do))
     if strange := sorted(set(delegated) - set(zone.nameservers)):
-        do = f"have {parent} name them no more, or put them into `nameservers` on every node"
-        found.append(finding.error(about, f"{parent} names {_listed(strange)}, and we do not", do))
+        do = f"have {shown} name them no more, or put them into `nameservers` on every node"
+        found.append(finding.error(about, f"{shown} names {_listed(strange)}, and we do not", do))
     return found
 
 
-def _glue(zone: Zone, parent: str, delegated: Mapping[str, tuple[str, ...]]) -> list[finding.Finding]:
+def _glue(zone: Zone, shown: str, delegated: Mapping[str, tuple[str, ...]]) -> list[finding.Finding]:
     found, key = [], names.key(zone.name)
     for host in sorted(set(delegated) & set(zone.nameservers)):
         glue, ours = set(delegated[host]), set(zone.nameservers[host])
-        about = f"{host} at the parent of {zone.name}"
+        about = f"{names.shown(host)} at the parent of {names.shown(zone.name)}"
         if names.within(names.key(host), key) and not glue:
-            do = f"give {parent} its addresses: {_listed(sorted(ours))}"
-            found.append(finding.error(about, f"{parent} has no glue for it: nobody can find it", do))
+            do = f"give {shown} its addresses: {_listed(sorted(ours))}"
+            found.append(finding.error(about, f"{shown} has no glue for it: nobody can find it", do))
         elif glue - ours and ours:
-            do = f"give {parent} the addresses that we serve: {_listed(sorted(ours))}"
+            do = f"give {shown} the addresses that we serve: {_listed(sorted(ours))}"
             found.append(finding.error(about, f"its glue {_listed(sorted(glue - ours))} is not what we serve", do))
         elif glue and ours - glue:
-            do = f"give {parent} all of its addresses"
-            found.append(finding.warning(about, f"{parent} has no glue for {_listed(sorted(ours - glue))}", do))
+            do = f"give {shown} all of its addresses"
+            found.append(finding.warning(about, f"{shown} has no glue for {_listed(sorted(ours - glue))}", do))
     return found
 
 
 def _listed(words: Sequence[str] | Mapping[str, object]) -> str:
-    return ", ".join(words) or "none"
+    return ", ".join(map(names.shown, words)) or "none"

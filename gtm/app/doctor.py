@@ -29,7 +29,7 @@ def facts(snapshot: model.Snapshot, only: str, pids: Mapping[str, int] | None = 
     wanted = names.absolute(only, ".") if only else ""
     zones = [one for one in snapshot.zones if not wanted or one.name == wanted]
     if wanted and not zones:
-        raise errors.GtmError(f"{wanted} is not a zone of this configuration")
+        raise errors.GtmError(f"{names.shown(wanted)} is not a zone of this configuration")
     return {
         "node": snapshot.node,
         "digest": snapshot.digest,

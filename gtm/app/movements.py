@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gtm import events
+from gtm import events, names
 
 MOST = 50
 MOST_SUBJECTS = 20
@@ -51,7 +51,7 @@ class Movements:
         moves = event.kind == "order" or (event.after in _TURNS.get(event.kind, ()) and bool(event.before))
         if not moves or event.before == "unknown":
             return
-        subject = f"{event.subject}: " + (f"{event.before} → " if event.before else "") + event.after
+        subject = f"{names.shown(event.subject)}: " + (f"{event.before} → " if event.before else "") + event.after
         if self._all and event.at - self._all[-1].at <= TOGETHER_S:
             if len(self._all[-1].subjects) < MOST_SUBJECTS:
                 self._all[-1].subjects.append(subject)

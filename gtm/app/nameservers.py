@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gtm import names
 from gtm.app import delegation, finding
 from gtm.probes import ask
 
@@ -33,7 +34,9 @@ async def examine(
     hosts = list(dict.fromkeys((*zone.nameservers, *delegated)))[: delegation.MOST_HOSTS]
     known = await asyncio.gather(*(_addresses(host, zone, delegated, asker) for host in hosts))
     found = [
-        finding.error(f"{host} of {zone.name}", "it has no address", "give it one, or name it no more")
+        finding.error(
+            f"{names.shown(host)} of {names.shown(zone.name)}", "it has no address", "give it one, or name it no more"
+        )
         for host, addresses in zip(hosts, known, strict=True)
         if not addresses
     ]
@@ -59,7 +62,7 @@ async def _addresses(
 
 async def look(zone: delegation.Zone, host: str, address: str, asker: delegation.Asker) -> Look:
     """Ask one address for the SOA, over UDP and TCP, with and without EDNS, and for an answer that is too long."""
-    about, way = f"{host} ({address}) of {zone.name}", asker.how
+    about, way = f"{names.shown(host)} ({address}) of {names.shown(zone.name)}", asker.how
     over_tcp, without_edns = replace(way, tcp=True), replace(way, edns_bytes=0, tries=1)
     said, tcp = await asyncio.gather(*(asker.server(address, zone.name, "SOA", how) for how in (way, over_tcp)))
     if said.no_road:
@@ -111,13 +114,19 @@ async def _long(zone: delegation.Zone, address: str, about: str, asker: delegati
     whole = await asker.server(address, name, kind, replace(asker.how, tcp=True))
     if short.trouble or whole.trouble:
         do = "what stands before it must pass answers of every length"
-        return [finding.error(about, f"{name} {kind}: {short.trouble or whole.trouble}", do)]
+        return [finding.error(about, f"{names.shown(name)} {kind}: {short.trouble or whole.trouble}", do)]
     if not short.truncated or short.size_bytes > PLAIN_BYTES:
         do = "is it a GTM? Answers must say when they are cut (RFC 2181 section 9)"
-        what = f"{name} {kind} came over UDP with {short.size_bytes} bytes, and did not say that it was cut"
+        what = (
+            f"{names.shown(name)} {kind} came over UDP with {short.size_bytes} bytes, and did not say that it was cut"
+        )
         return [finding.warning(about, what, do)]
     if not whole.answer:
-        return [finding.error(about, f"{name} {kind} is not answered over TCP", "compare its configuration with ours")]
+        return [
+            finding.error(
+                about, f"{names.shown(name)} {kind} is not answered over TCP", "compare its configuration with ours"
+            )
+        ]
     return []
 
 
@@ -128,7 +137,8 @@ def _together(zone: delegation.Zone, looks: Sequence[Look], digest: str) -> Iter
     for one in served:
         if ours and one.hosts != ours:
             do = "give every node the same `nameservers`"
-            what = f"it names {', '.join(one.hosts) or 'no nameserver'}, and we {', '.join(ours)}"
+            theirs = ", ".join(map(names.shown, one.hosts)) or "no nameserver"
+            what = f"it names {theirs}, and we {', '.join(map(names.shown, ours))}"
             yield finding.error(one.about, what, do)
     digests = {one.about: one.digest for one in served if one.digest}
     for about, told in digests.items():
@@ -137,7 +147,7 @@ def _together(zone: delegation.Zone, looks: Sequence[Look], digest: str) -> Iter
             yield finding.error(about, f"its configuration is another: {told[:12]}, not {digest[:12]}", do)
     if len({" ".join((*one.soa.split()[:2], *one.soa.split()[3:])) for one in served}) > 1:
         what = "its nameservers say different SOA records: " + "; ".join(sorted({one.soa for one in served}))
-        yield finding.error(zone.name, what, "give every node the same configuration")
+        yield finding.error(names.shown(zone.name), what, "give every node the same configuration")
     elif served:
         yield _serials(zone, served, digest)
 
@@ -155,7 +165,7 @@ def _serials(zone: delegation.Zone, served: Sequence[Look], digest: str) -> find
         wrong = wrong if len({*serials.values()}) > 1 else ""
         do = "reload the one that has an older configuration, or see whether transfers reach it"
     if wrong:
-        return finding.warning(zone.name, wrong, do)
+        return finding.warning(names.shown(zone.name), wrong, do)
     told = sum(one.digest == digest for one in served)
     what = f"the {len(served)} addresses that answer have the serial {', '.join(sorted({*serials.values()}))}"
     return finding.ok(

@@ -109,10 +109,13 @@ class Sessions:
         if zone is None:
             return _Refused(query.NOTAUTH, "the zone is not transferred, or not judged yet")
         if not any(ipaddress.ip_address(address) in ipaddress.ip_network(one) for one in zone.settings.allow):
-            return _Refused(query.REFUSED, f"{zone.name} may not be transferred to this address")
+            return _Refused(query.REFUSED, f"{names.shown(zone.name)} may not be transferred to this address")
         wanted = zone.settings.tsig
         if wanted is not None and (key is None or names.text(key.name) != wanted.name):
-            return _Refused(query.REFUSED, f"{zone.name} is transferred only to who signs with {wanted.name}")
+            return _Refused(
+                query.REFUSED,
+                f"{names.shown(zone.name)} is transferred only to who signs with {names.shown(wanted.name)}",
+            )
         return None
 
     def _soa(self, packet: bytes) -> bytes | None:

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Callable
 
-from gtm import events
+from gtm import events, names
 
 log = logging.getLogger("gtm")
 
@@ -62,12 +62,13 @@ class Telling:
         self._gathering = False
         held, self._held = self._held, {}
         for count, first in held.values():
-            cause = f"{count:,} checks more within a second; one of {first.subject}: {first.cause}"
+            cause = f"{count:,} checks more within a second; one of {names.shown(first.subject)}: {first.cause}"
             kind, subject = events.MANY
             self._tell(dataclasses.replace(first, kind=kind, subject=subject, cause=cause))
 
     def _tell(self, event: events.Event) -> None:
         level = logging.WARNING if event.after in ALARMING else logging.INFO
-        log.log(level, "%s %s: %s -> %s (%s)", event.kind, event.subject, event.before, event.after, event.cause)
+        subject = names.shown(event.subject)
+        log.log(level, "%s %s: %s -> %s (%s)", event.kind, subject, event.before, event.after, event.cause)
         self._count(event)
         self._keep(event)

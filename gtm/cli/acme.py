@@ -6,6 +6,7 @@ import time
 
 import click
 
+from gtm import names
 from gtm.cli import client, orders, tables
 
 
@@ -28,7 +29,7 @@ def put(name: str, value: str, for_s: float | None, as_json: bool, url: str) -> 
         tables.say_json(body)
         return
     made = body["challenge"]
-    click.echo(tables.clean(f"{made['name']} TXT {made['value']} until {tables.moment(made['until'])}"))
+    click.echo(tables.clean(f"{names.shown(made['name'])} TXT {made['value']} until {tables.moment(made['until'])}"))
 
 
 @command.command()
@@ -56,7 +57,7 @@ def show(as_json: bool, url: str) -> None:
         return
     now = time.time()
     rows = [
-        ("", (one["name"], one["value"], one["by"], f"in {tables.ago(now, one['until'])}", one["problem"]))
+        ("", (names.shown(one["name"]), one["value"], one["by"], f"in {tables.ago(now, one['until'])}", one["problem"]))
         for one in body["challenges"]
     ]
     if rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gtm import units
+from gtm import names, units
 from gtm.cli import client, orders, tables
 
 TEST_WAIT_S = 130.0  # the longest time that a receiver may be given, and a little
@@ -122,7 +122,7 @@ def _open(found: Sequence[Mapping[str, Any]], now: float) -> None:
         return
     head = ("alert", "group", "since", "told")
     rows = [
-        ("down", (one["title"], one["group"], f"{tables.ago(one['since'], now)} ago",
+        ("down", (one["title"], names.shown(one["group"]), f"{tables.ago(one['since'], now)} ago",
                   "silenced" if one["hushed"] else _told(one)))
         for one in found
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gtm import model, units
+from gtm import model, names, units
 
 if TYPE_CHECKING:
     from gtm.health import forecast
@@ -47,7 +47,7 @@ def command(file: str, strict: bool, form: str, as_json: bool, verbose: bool) ->
             if verbose:
                 out["detection_s"] = dict(_detection(snapshot))
                 out["names"], out["probes"] = _as_json(snapshot)
-            out["notes"] = [{"note": note, "names": names} for note, names in _noted(snapshot).items()]
+            out["notes"] = [{"note": note, "names": owners} for note, owners in _noted(snapshot).items()]
         click.echo(json.dumps(out, indent=2))
     else:
         if loaded.problems:
@@ -98,12 +98,13 @@ def _noted(snapshot: model.Snapshot) -> dict[str, list[str]]:
 
 def _notes(snapshot: model.Snapshot) -> Iterator[str]:
     """Yield the notes as lines."""
-    for note, names in _noted(snapshot).items():
-        yield f"note: {note}" + (f" ({_listed(names)})" if names else "")
+    for note, owners in _noted(snapshot).items():
+        yield f"note: {note}" + (f" ({_listed(owners)})" if owners else "")
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES} more" if len(names) > NAMES else "")
+def _listed(owners: Sequence[str]) -> str:
+    more = f" and {len(owners) - NAMES} more" if len(owners) > NAMES else ""
+    return ", ".join(map(names.shown, owners[:NAMES])) + more
 
 
 def _forecasts(snapshot: model.Snapshot) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gtm import errors, units
+from gtm import errors, names, units
 from gtm.cli import client, tables
 
 SINCE_S = 3600.0
@@ -54,5 +54,7 @@ def _say(event: Mapping[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(event, ensure_ascii=False))
         return
     change = " → ".join(word for word in (event["before"], event["after"]) if word)
-    line = f"{tables.moment(event['at'])}  {event['kind']:<8}  {event['subject']}  {change}  {event['cause']}"
+    line = (
+        f"{tables.moment(event['at'])}  {event['kind']:<8}  {names.shown(event['subject'])}  {change}  {event['cause']}"
+    )
     click.echo(tables.clean(line.rstrip()))

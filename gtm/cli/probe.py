@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gtm import names
 from gtm.cli import tables
 
 if TYPE_CHECKING:
@@ -101,9 +102,9 @@ def _show(check: model.Check, found: trying.Seen) -> None:
 
 
 def _head(check: model.Check, found: trying.Seen) -> str:
-    where = f"[{check.address}]" if ":" in check.address else check.address.rstrip(".")
-    host = check.host.rstrip(".")
-    as_host = f", as {host}" if host != check.address.rstrip(".") else ""
+    where = f"[{check.address}]" if ":" in check.address else names.shown(check.address)
+    host = names.shown(check.host)
+    as_host = f", as {host}" if host != names.shown(check.address) else ""
     looks = f" ({found.looks} looks, {found.apart_s:.1f}s apart, to see whether it moves)" if found.looks > 1 else ""
     port = f":{check.port}" if check.port else ""
     return f"{check.profile.name}: {check.profile.kind} of {where}{port}{as_host}{looks}"

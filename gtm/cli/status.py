@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gtm import errors
+from gtm import errors, names
 from gtm.cli import client, tables
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ def picture(status: Mapping[str, Any], now: float) -> RenderableType:
 def _zone(one: Mapping[str, Any]) -> tuple[str, tuple[object, ...]]:
     rungs = {rung: one["rungs"][rung] for rung in RUNGS if rung in one["rungs"]}
     said = ", ".join(f"{rung.replace('_', ' ')} {count}" for rung, count in rungs.items())
-    return next(reversed(rungs), ""), (one["zone"], one["names"], said or "–")
+    return next(reversed(rungs), ""), (names.shown(one["zone"]), one["names"], said or "–")
 
 
 def _name(one: Mapping[str, Any]) -> tuple[str, tuple[object, ...]]:
     rung = str(one["rung"])
-    return rung, (one["name"], rung.replace("_", " "), ", ".join(map(str, one["pools"])) or "–")
+    return rung, (names.shown(one["name"]), rung.replace("_", " "), ", ".join(map(str, one["pools"])) or "–")
 
 
 def _pool(one: Mapping[str, Any]) -> tuple[str, tuple[object, ...]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gtm import names
 from gtm.cli import client, tables
 
 # What is shown, by the word that asks for it: a title, and where it stands in the API's answer.
@@ -44,7 +45,7 @@ def command(what: tuple[str, ...], since: str, most: int, as_json: bool, url: st
 
 
 def _counts(title: str, rows: Sequence[Mapping[str, Any]]) -> Any:
-    lines = [("", (one["name"], one["count"], _percent(one["share"]))) for one in rows]
+    lines = [("", (names.shown(one["name"]), one["count"], _percent(one["share"]))) for one in rows]
     return tables.table(title, ("name", "answers", "share"), lines)
 
 

@@ -249,22 +249,22 @@ def _settings(old: model.Snapshot, new: model.Snapshot) -> Iterator[str]:
 def _group(what: str, found: list[str]) -> Iterator[str]:
     if found:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-        yield f"{what}: {', '.join(found[:NAMED])}{more}"
+        yield f"{what}: {', '.join(map(names.shown, found[:NAMED]))}{more}"
 
 
 def _zones(old: model.Snapshot, new: model.Snapshot) -> Iterator[str]:
     before, after = ({zone.name: zone for zone in one.zones} for one in (old, new))
-    yield from (f"zone {name}: added" for name in sorted(after.keys() - before.keys()))
-    yield from (f"zone {name}: removed" for name in sorted(before.keys() - after.keys()))
+    yield from (f"zone {names.shown(name)}: added" for name in sorted(after.keys() - before.keys()))
+    yield from (f"zone {names.shown(name)}: removed" for name in sorted(before.keys() - after.keys()))
     for name in sorted(before.keys() & after.keys()):
-        a, b = before[name], after[name]
+        a, b, what = before[name], after[name], f"zone {names.shown(name)}"
         rest = [dataclasses.replace(one, records=(), steer={}) for one in (a, b)]
-        yield from (f"zone {name}: {change}" for change in _fields(*rest))
+        yield from (f"{what}: {change}" for change in _fields(*rest))
         gone, come = set(a.records) - set(b.records), set(b.records) - set(a.records)
         if gone or come:
-            yield f"zone {name}: {len(come)} static records added, {len(gone)} removed"
-        yield from _group(f"zone {name}: steered names added", sorted(b.steer.keys() - a.steer.keys()))
-        yield from _group(f"zone {name}: steered names removed", sorted(a.steer.keys() - b.steer.keys()))
+            yield f"{what}: {len(come)} static records added, {len(gone)} removed"
+        yield from _group(f"{what}: steered names added", sorted(b.steer.keys() - a.steer.keys()))
+        yield from _group(f"{what}: steered names removed", sorted(a.steer.keys() - b.steer.keys()))
         same: dict[tuple[int, int], bool] = {}
         changed: list[str] = []
         for owner in a.steer.keys() & b.steer.keys():
@@ -273,4 +273,4 @@ def _zones(old: model.Snapshot, new: model.Snapshot) -> Iterator[str]:
                 same[pair] = old.policies[pair[0]] == new.policies[pair[1]]
             if not same[pair]:
                 changed.append(owner)
-        yield from _group(f"zone {name}: rules changed for", sorted(changed))
+        yield from _group(f"{what}: rules changed for", sorted(changed))

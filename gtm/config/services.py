@@ -72,7 +72,7 @@ class Targets:
             self._report.error("bad-service", path, f"{endpoint.name!r} makes no name for SRV: {wrong}")
             return
         if key in self._found:
-            self._report.error("bad-service", path, f"{name} would stand for two endpoints")
+            self._report.error("bad-service", path, f"{names.shown(name)} would stand for two endpoints")
         self._found[key] = endpoint, path
 
     def reserve(self, taken: Iterator[bytes]) -> None:
@@ -83,7 +83,8 @@ class Targets:
         for owner in taken:
             if names.within(owner, place):
                 path = next(iter(self._found.values()))[1]
-                message = f"{names.text(owner)} stands where the targets of SRV records are: *.{names.text(place)}"
+                shown = [names.shown(names.text(one)) for one in (owner, place)]
+                message = f"{shown[0]} stands where the targets of SRV records are: *.{shown[1]}"
                 self._report.error("bad-service", path, message, "give it another name")
 
     def records(self, ttl_s: int) -> Iterator[model.Record]:

@@ -65,11 +65,11 @@ def owner_of(text: str, zone: str, path: marks.Path, report: decode.Report) -> s
         return None
     if not names.within(key, _key(zone)):
         hint = "names without a last dot are inside the zone"
-        report.error("outside-zone", path, f"{text!r} is not in the zone {zone}", hint, "key")
+        report.error("outside-zone", path, f"{text!r} is not in the zone {names.shown(zone)}", hint, "key")
         return None
     if not text.endswith(".") and f".{text.lower()}.".endswith(f".{zone}"):
         hint = f"write {text}. with a last dot, or leave the zone away"
-        report.warn("doubled-zone", path, f"{text!r} means {absolute}", hint, "key")
+        report.warn("doubled-zone", path, f"{text!r} means {names.shown(absolute)}", hint, "key")
     return names.text(key)
 
 
@@ -169,12 +169,14 @@ def _file(static: Static, written: schema.Zone, path: marks.Path, sources: Sourc
             ignored += 1
             continue
         if not names.within(record.owner, static.apex):
-            report.error("outside-zone", path, f"{file} has {names.text(record.owner)}, which is not in {static.zone}")
+            report.error(
+                "outside-zone", path, f"{file} has {_shown(record.owner)}, which is not in {names.shown(static.zone)}"
+            )
             continue
         static.where.setdefault(record.owner, path)
         static.records.append(record)
     if ignored:
-        message = f"SOA and NS of {static.zone} in {file} are ignored: `nameservers` is written here"
+        message = f"SOA and NS of {names.shown(static.zone)} in {file} are ignored: `nameservers` is written here"
         report.warn("ignored-records", path, message)
 
 
@@ -192,11 +194,15 @@ def _alone(static: Static, path: marks.Path, report: decode.Report) -> None:
     for owner, types in static.types().items():
         where = static.where.get(owner, path)
         if CNAME in types and owner == static.apex:
-            report.error("cname-at-apex", (*where, "CNAME"), f"{static.zone} has SOA and NS: no CNAME can stand beside")
+            report.error(
+                "cname-at-apex",
+                (*where, "CNAME"),
+                f"{names.shown(static.zone)} has SOA and NS: no CNAME can stand beside",
+            )
         elif CNAME in types and types - {CNAME} - _BESIDE_CNAME:
-            report.error("cname-beside", (*where, "CNAME"), f"{names.text(owner)} has a CNAME and other records")
+            report.error("cname-beside", (*where, "CNAME"), f"{_shown(owner)} has a CNAME and other records")
         elif CNAME in types and len(targets.get(owner, ())) > 1:
-            report.error("cname-beside", (*where, "CNAME"), f"{names.text(owner)} has more than one CNAME")
+            report.error("cname-beside", (*where, "CNAME"), f"{_shown(owner)} has more than one CNAME")
 
 
 def _circles(static: Static, path: marks.Path, report: decode.Report) -> None:
@@ -211,7 +217,7 @@ def _circles(static: Static, path: marks.Path, report: decode.Report) -> None:
             here = steps[here]
         if here in trail:
             way = list(trail)
-            shown = " → ".join(names.text(one) for one in (*way[way.index(here) :], here))
+            shown = " → ".join(_shown(one) for one in (*way[way.index(here) :], here))
             where = static.where.get(here, path)
             report.warn("cname-loop", (*where, "CNAME"), f"these CNAMEs go in a circle: {shown}")
         done.update(trail)
@@ -220,15 +226,21 @@ def _circles(static: Static, path: marks.Path, report: decode.Report) -> None:
 def _served_by(static: Static, path: marks.Path, report: decode.Report) -> None:
     types = static.types()
     if not static.nameservers and not static.has_ns():
-        message = f"{static.zone} has no nameservers: nobody can delegate to it"
+        message = f"{names.shown(static.zone)} has no nameservers: nobody can delegate to it"
         report.warn("no-nameservers", path, message, "nameservers: {ns1: [203.0.113.53]}", "key")
     for host, addresses in static.nameservers:
         key = names.key(host)
         here: marks.Path = (*path, "nameservers", host)
         if CNAME in types.get(key, ()):
             report.error(
-                "nameserver-cname", here, f"{host} is a CNAME: a nameserver must not be (RFC 2181 section 10.3)"
+                "nameserver-cname",
+                here,
+                f"{names.shown(host)} is a CNAME: a nameserver must not be (RFC 2181 section 10.3)",
             )
         elif not addresses and names.within(key, static.apex) and not types.get(key, set()) & {A, AAAA}:
             hint = "nameservers: {ns1: [203.0.113.53]}"
-            report.warn("no-glue", here, f"{host} is in the zone and has no address", hint)
+            report.warn("no-glue", here, f"{names.shown(host)} is in the zone and has no address", hint)
+
+
+def _shown(key: bytes) -> str:
+    return names.shown(names.text(key))

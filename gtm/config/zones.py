@@ -96,7 +96,7 @@ class Steering:
         if name is None:
             return
         if name in self._where:
-            self.report.doubled(path, self._where[name], f"{name} is steered twice")
+            self.report.doubled(path, self._where[name], f"{names.shown(name)} is steered twice")
         elif self._free(name, path):
             per_name = self.probes.per_name(expr) or self._pools_per_name(policy(expr, "").rules)
             self._put(name, policy(expr, name if per_name else ""), path)
@@ -130,23 +130,27 @@ class Steering:
         if name == self.still.zone and aliases:  # beside SOA and NS there is no CNAME: RFC 1034 section 3.6.2
             policy = dataclasses.replace(policy, follow=True)
         if name in aliases:
-            self.report.error("loop", path, f"{name} would be answered with a CNAME to itself", at="key")
+            self.report.error("loop", path, f"{names.shown(name)} would be answered with a CNAME to itself", at="key")
         self.steer[name] = self.policies.index(policy, path)
         if policy.https is not None and static.HTTPS in self._types.get(name, ()):
-            self.report.error("doubled-name", (*path, "https"), f"{name} has a static HTTPS record as well")
+            self.report.error(
+                "doubled-name", (*path, "https"), f"{names.shown(name)} has a static HTTPS record as well"
+            )
         if policy.srv:
             self._serve(name, policy, (*path, "srv"))
 
     def _serve(self, name: str, policy: model.Policy, path: marks.Path) -> None:
         """Make sure that the services of a name have owners of their own, and their hosts a name."""
         if name.startswith(_WILDCARD):
-            message = f"services below {name} would need a wildcard in the middle of their names (RFC 4592)"
+            message = (
+                f"services below {names.shown(name)} would need a wildcard in the middle of their names (RFC 4592)"
+            )
             self.report.error("bad-service", path, message, "steer the names that have services one by one")
             return
         for service in policy.srv:
             owner = static.owner_of(f"{service.name}.{name}", self.still.zone, path, self.report)
             if owner is not None and (owner in self._types or owner in self._where):
-                self.report.error("doubled-name", path, f"{owner} is there already")
+                self.report.error("doubled-name", path, f"{names.shown(owner)} is there already")
         for pool in filter(None, map(self.nouns.pools.get, policy.pools)):
             for member in pool.members:
                 if member.endpoint in self.nouns.endpoints:
@@ -189,8 +193,8 @@ class Steering:
         for name, path in self._where.items() if below else ():
             edge = next((one for one in below if name == one or name.endswith("." + one)), None)
             if edge:
-                message = f"{name} is never answered here: {edge} is delegated, or a zone of its own"
-                self.report.warn("hidden-name", path, message, at="key")
+                why = f"{names.shown(edge)} is delegated, or a zone of its own"
+                self.report.warn("hidden-name", path, f"{names.shown(name)} is never answered here: {why}", at="key")
 
     def _pools_per_name(self, rules: tuple[model.Rule, ...]) -> bool:
         known = self._per_name.get(rules)

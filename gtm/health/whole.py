@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gtm import model
+from gtm import model, names
 from gtm.health import load, news, standings, verdict, watches
 
 
@@ -44,12 +44,12 @@ class Whole:
         telling = odd or next((one for one in mine if one.status == state), None)
         votes = [self._seen_of(key) for key in telling.votes] if telling else []
         why = verdict.explain(telling, votes) if telling else ""
-        names: tuple[str, ...] = ()
+        without: tuple[str, ...] = ()
         if odd is not None and state != "down":
-            names = tuple(dict.fromkeys(one.key.name or one.key.profile for one in votes if one.status == "down"))
-            why = f"{state}, but not for {', '.join(names)}: {why}"
+            without = tuple(dict.fromkeys(one.key.name or one.key.profile for one in votes if one.status == "down"))
+            why = f"{state}, but not for {', '.join(map(names.shown, without))}: {why}"
         stale = any(self._watches[key].state.stale for one in mine for key in one.votes)
-        return news.EndpointState(state, since_s, why, stale, order, names)
+        return news.EndpointState(state, since_s, why, stale, order, without)
 
     def stale(self, watch: watches.Watch) -> list[news.Transition]:
         """Return word of a check that cannot be probed any more, or is again: of an endpoint's the first and the last.

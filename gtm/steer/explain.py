@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gtm import seen
+from gtm import names, seen
 
 RCODES = {0: "NOERROR", 2: "SERVFAIL"}  # RFC 1035 section 4.1.1; steering has no others
 RUNGS = {
@@ -56,7 +56,7 @@ def text(explained: Mapping[str, Any]) -> str:
     """Return an explanation as lines for a terminal, without colour; takes what `explanation` returns."""
     who = explained["client"] or "anybody"
     where = f" in {explained['place']}" if explained["place"] else ""
-    lines = [f"{explained['name']} {explained['type']} for {who}{where}"]
+    lines = [f"{names.shown(explained['name'])} {explained['type']} for {who}{where}"]
     if explained["rule"] is not None:
         pool = f"pool {explained['pool']}" if explained["pool"] else "no pool"
         lines.append(f"  rule {explained['rule']}, {pool}: {RUNGS[explained['rung']]}")
@@ -64,11 +64,15 @@ def text(explained: Mapping[str, Any]) -> str:
         lines.append(f"  {'+' if tried['usable'] else '-'} {tried['pool']}: {tried['reason']}")
         lines.extend(_columns([_member_row(member) for member in tried["members"]]))
     answers = explained["answers"]
-    said = f"{', '.join(answers)}  (ttl {explained['ttl']}s)" if answers else f"no records, {explained['rcode']}"
+    said = (
+        f"{', '.join(map(names.shown, answers))}  (ttl {explained['ttl']}s)"
+        if answers
+        else f"no records, {explained['rcode']}"
+    )
     lines.append(f"  answers: {said}")
     shares = explained.get("shares") or {}
     if len(shares) > 1:
-        lines.append("  first:   " + ", ".join(f"{value} {share:.1%}" for value, share in shares.items()))
+        lines.append("  first:   " + ", ".join(f"{names.shown(value)} {share:.1%}" for value, share in shares.items()))
     lines.append(f"  client subnet scope: /{explained['ecs_scope']}")
     lines.append(f"  because: {explained['why']}")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from gtm import names
 from gtm.web import rows
 
 Level = Literal["ok", "warn", "bad"]
@@ -122,7 +123,7 @@ def _below(
 
 def _some(subjects: Sequence[str]) -> str:
     """Name the first of some subjects, and count the others."""
-    named = ", ".join(one.rstrip(".") for one in subjects[:3])
+    named = ", ".join(names.shown(one) for one in subjects[:3])
     return named + (f" and {len(subjects) - 3} more" if len(subjects) > 3 else "")
 
 
@@ -137,12 +138,14 @@ def _partly(shown: Mapping[str, rows.Rows], since: Since, but: str) -> Iterator[
     if not weak:
         return
     first = weak[0]
-    names = [str(name) for name in first["not_for"]]
+    without = [str(name) for name in first["not_for"]]
     others = len({row["endpoint"] for row in weak}) - 1
     more = f" {others} more {'is' if others == 1 else 'are'} up for some names only." if others else ""
-    why = str(first.get("reason") or "").rpartition(".: ")[2]
-    at = min((at for (kind, of), (at, _) in since.items() if kind == "check" and _is(of, first, names)), default=None)
-    yield Headline("warn", f"{but}{first['endpoint']} is down for {_some(names)}.{more}", f"{why}." if why else "", at)
+    listed = ", ".join(map(names.shown, without))
+    why = str(first.get("reason") or "").partition(f"not for {listed}: ")[2]
+    at = min((at for (kind, of), (at, _) in since.items() if kind == "check" and _is(of, first, without)), default=None)
+    text = f"{but}{first['endpoint']} is down for {_some(without)}.{more}"
+    yield Headline("warn", text, f"{why}." if why else "", at)
 
 
 def _is(check: str, row: rows.Row, names: Sequence[str]) -> bool:

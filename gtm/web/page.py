@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from aiohttp import web
 
-from gtm import __version__, errors, events
+from gtm import __version__, errors, events, names
 from gtm.web import assets, auth, board, node, read, reply, rows
 
 FIRST_ROWS = {"names": 25, "pools": 12, "endpoints": 25, "sites": 500}  # the rest comes when somebody asks for it
@@ -35,7 +35,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"clock": clock, "span": span, "sign": sign, "word": word, "isotime": isotime, "bare": bare}
+    made.filters |= {"clock": clock, "span": span, "sign": sign, "word": word, "isotime": isotime, "bare": names.shown}
     return made
 
 
@@ -109,11 +109,6 @@ def span(seconds: float) -> str:
         if count or (unit == "s" and not parts):
             parts.append(f"{count}{unit}")
     return " ".join(parts[:2])
-
-
-def bare(name: str) -> str:
-    """Return a name without the dot of the root, as people write it."""
-    return name.removesuffix(".")
 
 
 def sign(state: object) -> str:

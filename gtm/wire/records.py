@@ -175,7 +175,9 @@ class _File:
             self.owner = _key(names.absolute(words[0], self.origin))
             words = words[1:]
             if not names.within(self.owner, self.zone):
-                raise errors.RecordError(f"{names.text(self.owner)} is outside the zone {names.text(self.zone)}")
+                raise errors.RecordError(
+                    f"{names.shown(names.text(self.owner))} is outside the zone {names.shown(names.text(self.zone))}"
+                )
         if self.owner is None:
             raise errors.RecordError("the first record has no owner")
         own_ttl_s: int | None = None

@@ -10,9 +10,9 @@ from tests.web import fake_node
 
 def test_a_challenge_is_set_listed_and_cleared(fake: fake_node.FakeNode, gtm: Run) -> None:
     done = gtm("acme", "set", "example.com", "token", "--for", "30m")
-    assert (done.exit_code, done.stdout.split(" until")[0]) == (0, "_acme-challenge.example.com. TXT token")
+    assert (done.exit_code, done.stdout.split(" until")[0]) == (0, "_acme-challenge.example.com TXT token")
     listed = gtm("acme", "list")
-    assert "_acme-challenge.example.com." in listed.stdout
+    assert "_acme-challenge.example.com " in listed.stdout
     assert "certbot" in listed.stdout
     assert gtm("acme", "clear", "example.com", "token").stdout == "cleared 1\n"
     assert fake.asked == [

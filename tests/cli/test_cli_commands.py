@@ -21,7 +21,7 @@ from tests.web import fake_node
 def test_status_shows_names_pools_and_endpoints_with_sign_and_word(gtm: Run) -> None:
     result = gtm("status")
     assert result.exit_code == 0
-    for said in ("ns1", "live.example.com.", "fallback", "edge-us", "▼ down", "status 503", "◆ drain", "0 of 1"):
+    for said in ("ns1", "live.example.com", "fallback", "edge-us", "▼ down", "status 503", "◆ drain", "0 of 1"):
         assert said in result.stdout
 
 
@@ -55,7 +55,7 @@ def test_explain_asks_the_node_and_shows_its_answer_as_text(fake: fake_node.Fake
     result = gtm("explain", "live.example.com", "--type", "AAAA", "--client", "192.0.2.1", "--assume", "fra-*=down")
     assert result.exit_code == 0
     assert fake.asked == [("explain", "live.example.com", "AAAA", "192.0.2.1", ("fra-*=down",))]
-    for said in ("live.example.com.", "edge-us", "nyc-1", "198.51.100.11"):
+    for said in ("live.example.com A for", "edge-us", "nyc-1", "198.51.100.11"):
         assert said in result.stdout
     assert json.loads(gtm("explain", "live.example.com", "--json").stdout) == fake_node.EXPLAINED
 
@@ -91,6 +91,19 @@ def test_events_are_lines_or_one_document(fake: fake_node.FakeNode, gtm: Run) ->
     assert lines[0].split()[2:] == ["endpoint", "fra-1", "up", "→", "down", "status", "503"]
     body = json.loads(gtm("events", "--since", "2023-11-14", "--json").stdout)
     assert [one["id"] for one in body["events"]] == [1, 2]
+
+
+def test_names_are_shown_to_people_without_the_roots_dot_and_to_machines_as_the_api_has_them(
+    fake: fake_node.FakeNode, gtm: Run
+) -> None:
+    subjects = ("live.example.com.", "hls/fra-1/ipv4/live.example.com.", ".")
+    fake.happened = [fake_node.event(at, one) for at, one in enumerate(subjects, 1)]
+    lines = gtm("events", "--since", "2023-11-14").stdout.splitlines()
+    assert [line.split()[3] for line in lines] == ["live.example.com", "hls/fra-1/ipv4/live.example.com", "."]
+    told = json.loads(gtm("events", "--since", "2023-11-14", "--json").stdout)["events"]
+    assert tuple(one["subject"] for one in told) == subjects
+    for words in (("status",), ("explain", "live.example.com"), ("top",), ("drain", "fra-1", "--dry-run"), ("alerts",)):
+        assert "example.com. " not in gtm(*words).stdout, words
 
 
 def test_since_a_bare_number_is_seconds_ago(fake: fake_node.FakeNode, gtm: Run) -> None:

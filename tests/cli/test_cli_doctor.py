@@ -30,11 +30,11 @@ EXAMPLE = [
             "certificate of DNS over TLS", "it runs out in 9 days", "renew it; a changed file is taken by itself"
         ),
         finding.error(
-            "ns2.live.example.com. at the parent of live.example.com.",
+            "ns2.live.example.com at the parent of live.example.com",
             "its glue 192.0.2.40 is not what we serve",
-            "give example.com. the addresses that we serve: 192.0.2.54",
+            "give example.com the addresses that we serve: 192.0.2.54",
         ),
-        finding.ok("ns1.live.example.com. (192.0.2.53) of live.example.com.", "authoritative over UDP, TCP and EDNS"),
+        finding.ok("ns1.live.example.com (192.0.2.53) of live.example.com", "authoritative over UDP, TCP and EDNS"),
     )
 ]
 

@@ -78,8 +78,8 @@ zones:
       "*.ch": {try: two, ttl: 30s, check: busy, labels: [LABELS]}
 """
 LINTED = (
-    "browsers keep an address for 60s anyway (short.tv.example.org.)",
-    "is longer than a player's buffer of about 30s (long.tv.example.org.)",
+    "browsers keep an address for 60s anyway (short.tv.example.org)",
+    "is longer than a player's buffer of about 30s (long.tv.example.org)",
     "one address for playback: a browser keeps it for 60s; with two it tries the other (",
     "viewers will see a failure before the checks do (",
     "a gets 24 probes a second from 13 checks",
@@ -95,7 +95,7 @@ def test_the_linters_eye_sees_ttls_single_addresses_slow_checks_and_budgets(tmp_
         assert len([line for line in result.output.splitlines() if line.startswith("note: ") and one in line]) == 1, one
     assert "warning[too-slow]" in result.output
     assert (
-        "short.tv.example.org.: a silent death is seen within 100.5s, no resolver answers it after 110.5s, and no "
+        "short.tv.example.org: a silent death is seen within 100.5s, no resolver answers it after 110.5s, and no "
         in (run(check.command, "-v", str(path)).output)
     )
     found = json.loads(run(check.command, "--json", str(path)).output)

@@ -38,11 +38,11 @@ def test_the_same_configuration_changes_nothing() -> None:
         (
             "play: [eu, us]",
             "play: [eu, us]\n      more: us",
-            "zone example.org.: steered names added: more.example.org.",
+            "zone example.org: steered names added: more.example.org",
         ),
-        ("play: [eu, us]", "play: [eu]", "zone example.org.: rules changed for: play.example.org."),
-        ("A: 192.0.2.80", "A: 192.0.2.81", "zone example.org.: 1 static records added, 1 removed"),
-        ("hostmaster: ops", "hostmaster: dns", "zone example.org.: hostmaster ops@example.org → dns@example.org"),
+        ("play: [eu, us]", "play: [eu]", "zone example.org: rules changed for: play.example.org"),
+        ("A: 192.0.2.80", "A: 192.0.2.81", "zone example.org: 1 static records added, 1 removed"),
+        ("hostmaster: ops", "hostmaster: dns", "zone example.org: hostmaster ops@example.org → dns@example.org"),
         ("zones:\n", "guard: {min_alive: 30%}\nzones:\n", "guard: min_alive off → 30%"),
         ("zones:\n", "geo: {regions: {x: [EU, AS1]}}\nzones:\n", "region x: added"),
         ("zones:\n", "flap: off\nzones:\n", "flap: returns 4 → 0"),
@@ -96,14 +96,14 @@ def test_G3_a_name_without_ipv4_or_a_zone_that_is_gone_needs_a_yes() -> None:
     more = WORLD + "  example.net:\n    nameservers: [ns.example.com]\n"
     found = plan.compare(snapshot(more), OLD)
     assert found.emptied == ("example.net.",)
-    assert found.lines == ("zone example.net.: removed",)
+    assert found.lines == ("zone example.net: removed",)
 
 
 def test_many_names_are_one_line() -> None:
     more = "".join(f"      n{index}: us\n" for index in range(7))
     found = planned(("      play: [eu, us]\n", "      play: [eu, us]\n" + more))
-    listed = ", ".join(f"n{index}.example.org." for index in range(5))
-    assert found.lines == (f"zone example.org.: steered names added: {listed} and 2 more",)
+    listed = ", ".join(f"n{index}.example.org" for index in range(5))
+    assert found.lines == (f"zone example.org: steered names added: {listed} and 2 more",)
 
 
 def test_a_first_name_moves_nothing() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from gtm import events, model, seen, units
+from gtm import events, model, names, seen, units
 from gtm.alerts import words
 from gtm.config import show
 from tests.stories import world
@@ -177,9 +177,9 @@ def _title(message: words.Message) -> str:
 
 def _event(event: events.Event) -> str:
     if event.kind == "config" and event.before:  # a digest changes with the least new setting
-        return f"{clock(event.at)}  {event.kind} {event.subject}: DIGEST -> DIGEST ({event.cause})"
+        return f"{clock(event.at)}  {event.kind} {names.shown(event.subject)}: DIGEST -> DIGEST ({event.cause})"
     change = f"{event.before} -> {event.after}" if event.before and event.after else event.after or "over"
-    return f"{clock(event.at)}  {event.kind} {event.subject}: {change} ({event.cause})"
+    return f"{clock(event.at)}  {event.kind} {names.shown(event.subject)}: {change} ({event.cause})"
 
 
 def _message(at: float, who: str, message: words.Message) -> str:

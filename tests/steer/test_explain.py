@@ -53,7 +53,7 @@ def test_an_explanation_has_the_shape_of_the_interface_contract() -> None:
 
 def test_text_for_people_says_the_same() -> None:
     text = explain.text(explained(failed_over()))
-    assert text.splitlines()[0] == "live.example.com. A for 192.0.2.0/24 in EU-DE"
+    assert text.splitlines()[0] == "live.example.com A for 192.0.2.0/24 in EU-DE"
     assert "  rule 1, pool edge-us: a later pool of the rule" in text
     assert "  - edge-eu: 0 of 2 up" in text
     assert "      out  old-1  up  weight 1  [drain]  drained by ops: new disks" in text
@@ -90,7 +90,7 @@ def test_a_name_that_is_not_steered_can_be_shown_too() -> None:
         "tried": [], "answers": ["192.0.2.80"], "ttl": 300, "ecs_scope": 0, "rcode": "NOERROR", "why": "not steered",
     }  # fmt: skip
     assert explain.text(fixed).splitlines() == [
-        "www.example.com. A for anybody",
+        "www.example.com A for anybody",
         "  answers: 192.0.2.80  (ttl 300s)",
         "  client subnet scope: /0",
         "  because: not steered",

@@ -163,7 +163,7 @@ def test_what_still_fails_when_its_endpoint_is_back_is_told_when_it_was_looked_a
     del it.world.sick["a"]
     it.world.dead["a", "news.example.com."] = "status 404"
     (said,) = it.run(60)
-    assert said.title.endswith("UPDATE, WARNING: check channel/a/ipv4/news.example.com. fails")
+    assert said.title.endswith("UPDATE, WARNING: check channel/a/ipv4/news.example.com fails")
     it.world.dead.clear()
     assert [one.what for one in it.run(60)] == ["resolved"]
 
@@ -174,7 +174,7 @@ def test_A12_a_stream_that_no_node_has_is_an_error_until_one_has_it_again() -> N
     (said,) = it.run(60)
     assert said.severity == "error"
     assert "news.example.com off the air: no node has it" in said.title
-    assert "name news.example.com.: source down" in said.text
+    assert "name news.example.com: source down" in said.text
     assert "name/news.example.com.//source" in {one.key for one in it.sight.present()}
     it.world.dead.clear()
     assert [one.what for one in it.run(60)] == ["resolved"]

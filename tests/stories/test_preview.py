@@ -89,7 +89,7 @@ def test_names_are_capped_and_counted() -> None:
 def test_the_last_member_of_a_pool_stays(what: str) -> None:
     world = judged(FLOORS + config())
     assert broken(world, order("a1", what)) == []
-    assert broken(world, order("a1", what), order("a2", what)) == ["pool main 0", "name other.live.example.com. 0"]
+    assert broken(world, order("a1", what), order("a2", what)) == ["pool main 0", "name other.live.example.com 0"]
     world.sick["a2"] = "connection refused"
     world.run(2)
     assert broken(world, order("a1", what))[0] == "pool main 0"
@@ -112,8 +112,8 @@ def test_the_release_of_a_force_up_counts() -> None:
 
 def test_a_name_keeps_a_member_over_all_its_pools() -> None:
     world = judged("orders: {keep_up: {}}\n" + config())
-    assert broken(world, order("pool:main")) == ["name other.live.example.com. 0"]
-    assert broken(world, order("*"))[-1] == "name play.live.example.com. 0"
+    assert broken(world, order("pool:main")) == ["name other.live.example.com 0"]
+    assert broken(world, order("*"))[-1] == "name play.live.example.com 0"
 
 
 def test_a_site_counts_whoever_serves_there() -> None:
@@ -126,7 +126,7 @@ def test_A6_a_forced_down_router_takes_its_dependants_out_of_service() -> None:
     text = FLOORS + config().replace("site: fra}", "site: fra, depends_on: [router]}", 1)
     text = text.replace("endpoints:\n", "endpoints:\n  router: {address: 192.0.2.1, check: web}\n", 1)
     world = judged(text)
-    assert broken(world, order("router", "down"), order("a2")) == ["pool main 0", "name other.live.example.com. 0"]
+    assert broken(world, order("router", "down"), order("a2")) == ["pool main 0", "name other.live.example.com 0"]
     assert broken(world, order("router"), order("a2")) == []  # a drained router still routes
 
 

@@ -37,7 +37,7 @@ def test_a_headline_says_which_endpoints_are_down_though_no_name_suffers() -> No
 
 def test_a_stream_that_stands_still_on_one_endpoint_is_a_headline() -> None:
     body = world.status()
-    reason = "up, but not for news.example.com.: playlist.age (9s) < 3 * playlist.target (1s)"
+    reason = "up, but not for news.example.com: playlist.age (9s) < 3 * playlist.target (1s)"
     body["endpoints"][0] |= {"not_for": ["news.example.com."], "reason": reason}
     assert said(body) == headline.Headline(
         "warn",

@@ -27,7 +27,7 @@ function names(rows) {
 }
 
 const endpointRow = (one) => html`<tr class=${one.condition}><th scope="row">${one.endpoint}</th><td>${state(one.condition)}</td>
-<td>${since(one.since)}</td><td data-of="at">${one.site || "–"}</td><td><code>${one.address}</code></td><td class="num" data-of="weight">${one.weight}</td>
+<td>${since(one.since)}</td><td data-of="at">${one.site || "–"}</td><td><code>${bare(one.address)}</code></td><td class="num" data-of="weight">${one.weight}</td>
 <td data-of="served">${one.serving ? "yes" : "no"}</td><td>${one.reason}${one.order ? html` <span aria-hidden="true">◆</span> ${one.order}` : nothing}${act(one.endpoint)}</td></tr>`;
 
 const endpointTable = (rows) => html`<div class="tabled stacks"><table><thead><tr><th scope="col">endpoint</th><th scope="col">state</th>

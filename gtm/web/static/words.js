@@ -43,5 +43,5 @@ export function number(value) {
   return Math.abs(value) >= 100 ? count(Math.round(value)) : String(Number(value.toPrecision(3)));
 }
 
-// A name without the dot of the root, as people write it.
-export const bare = (name) => String(name).replace(/\.$/, "");
+// A name, or what ends in one, without the dot of the root, as people write it; as gtm/names.py has it.
+export const bare = (name) => String(name).replace(/(.)\.$/, "$1");
