@@ -39,30 +39,29 @@ def load(
 ) -> config_load.Loaded:
     """Read a configuration with all that it includes. What is wrong is in `problems`; nothing is raised for it."""
     main = os.path.normpath(path)
-    texts: dict[str, str] = {}
-    missing: dict[str, str] = {}
+    texts = _Texts()
     parsed: dict[str, config_load.Parsed] = {}
     todo = [main]
     while todo:
         file = todo.pop(0)
-        if file in parsed or not _take(file, texts, missing):
+        if file in parsed or not texts.take(file):
             continue
-        parsed[file] = config_load.parse(file, texts[file])
+        parsed[file] = config_load.parse(file, texts.found[file])
         wanted = config_load.wanted(parsed[file].document)
         for pattern in wanted.includes:
             todo += sorted(map(os.path.normpath, glob.glob(pattern))) if config_load.is_glob(pattern) else [pattern]
         for one in wanted.zone_files:
-            _take(one, texts, missing)
-        missing |= {one: reason for one in wanted.databases if (reason := _unusable(one))}
+            texts.take(one)
+        texts.missing |= {one: reason for one in wanted.databases if (reason := _unusable(one))}
     return config_load.load(
         main,
-        texts,
+        texts.found,
         kinds=kinds,
         records=records,
         node=node or socket.gethostname(),
         store=store or default_store(main),
         senders=senders,
-        missing=missing,
+        missing=texts.missing,
         parsed=parsed,
     )
 
@@ -73,22 +72,30 @@ def default_store(main: str) -> str:
     return f"sqlite://{Path(directory) / 'gtm.db'}"
 
 
-def _take(file: str, texts: dict[str, str], missing: dict[str, str]) -> bool:
-    """Read one file into `texts`, or say in `missing` why not."""
-    if file in texts or file in missing:
-        return file in texts
-    try:
-        with Path(file).open("rb") as stream:
-            data = stream.read(marks.MAX_BYTES + 1)
-        if len(data) > marks.MAX_BYTES:
-            missing[file] = "it is over 64 MiB"
-            return False
-        texts[file] = data.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        missing[file] = f"it is not UTF-8: byte {wrong.start} cannot be read"
-    except (OSError, ValueError) as wrong:
-        missing[file] = (getattr(wrong, "strerror", None) or str(wrong)).lower()
-    return file in texts
+class _Texts:
+    """What was read by path, and why the rest could not be. All together is bounded (semantics G6)."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
+        self._left_bytes = marks.MAX_BYTES
+
+    def take(self, file: str) -> bool:
+        """Read one file, unless it was read already; say whether it is there."""
+        if file not in self.found and file not in self.missing:
+            try:
+                with Path(file).open("rb") as stream:
+                    data = stream.read(self._left_bytes + 1)
+                if len(data) > self._left_bytes:
+                    self.missing[file] = "it is over 64 MiB" + (", with what was read before it" if self.found else "")
+                    return False
+                self.found[file] = data.decode("utf-8-sig")
+                self._left_bytes -= len(data)
+            except UnicodeDecodeError as wrong:
+                self.missing[file] = f"it is not UTF-8: byte {wrong.start} cannot be read"
+            except (OSError, ValueError) as wrong:
+                self.missing[file] = (getattr(wrong, "strerror", None) or str(wrong)).lower()
+        return file in self.found
 
 
 def _unusable(path: str) -> str:

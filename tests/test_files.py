@@ -99,6 +99,18 @@ def test_G6_a_file_over_the_bound_is_a_problem(tmp_path: Path, monkeypatch: pyte
     assert "over 64 MiB" in loaded.problems[0].message
 
 
+def test_G6_many_files_are_over_the_bound_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = write(tmp_path, gtm_yaml=WORLD + "include: ['more/*.yaml']\n")
+    (tmp_path / "more").mkdir()
+    for at in range(5):
+        (tmp_path / "more" / f"{at}.yaml").write_text("#" * 1000 + "\n")
+    assert read(main).snapshot is not None
+    monkeypatch.setattr(marks, "MAX_BYTES", main.stat().st_size + 3500)
+    found = [one.message for one in read(main).problems if "cannot be read" in one.message]
+    assert len(found) == 2
+    assert all(one.endswith("it is over 64 MiB, with what was read before it") for one in found)
+
+
 # --- writing --------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from gtm.wire import report, steps
 
 RESOLVERS = 512  # of ten minutes; whoever asks more than a 500th of all questions is among them
 SKETCHES, SKETCH_S = 6, 600.0  # the last hour
-TOP = 50
+TOP = 50  # rows of a list for people
 
 Locate = Callable[[str], seen.Location]
 Happened = Callable[[events.EventKind, str, str, str, str], None]

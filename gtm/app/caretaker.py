@@ -26,7 +26,7 @@ log = logging.getLogger("gtm")
 
 # The line for systemd says the age; it is made anew this often.
 STATUS_S = 10.0
-MOST_EVENTS = 1000
+MOST_EVENTS = 1000  # in memory, as many as one answer of the API has; there is no store to keep them in
 _WHY_NOT = "the configuration is refused; only the last table is answered"
 _HINT = "mend the configuration, then `gtm reload`"
 

@@ -16,7 +16,7 @@ from gtm.app import transfers
 from gtm.probes import follow
 from gtm.steer import followed
 
-AT_ONCE = 8
+AT_ONCE = 8  # looks at a time: a start with many names is no flood for the resolver
 RETRY_S = 5.0
 MOST = 1000  # host names that are remembered though nobody wants them now: a configuration may come back
 PAPER = "followed"

@@ -28,9 +28,9 @@ SILENCE = "silence"  # of the store's papers
 READY_S = 0.2  # so often it is looked whether the node has judged everything
 REVIEW_S = 30.0  # so often the memory is held against what is seen
 AGAIN_S = 5.0  # after a failure of the store
-MOST_SILENCES = 200
+MOST_SILENCES = 200  # each is held against each fact; nobody oversees more
 MOST_EARLY = 1000  # events before the node is in charge; what is wrong then is found by looking
-MOST_SHOWN = 100
+MOST_SHOWN = 100  # incidents and letters in one answer of the API
 # Papers that are to go from a store that takes nothing just now: more than it holds of letters and incidents. Beyond it
 # the oldest are let go of, and something may be said once more after a restart.
 MOST_GONE = 20_000

@@ -19,8 +19,8 @@ from gtm.wire import steps
 
 HOUR_S, DAY_S, MONTH_S = 3600.0, 86400.0, 31 * 86400.0
 SLACK_S = 30.0  # who asks for the last hour asks a moment later
-MOST_POINTS = 1500
-MOST_SERIES = 50
+MOST_POINTS = 1500  # of one series, about as many as a plot has dots
+MOST_SERIES = 50  # of one plot; the rest is summed
 Points = tuple[int, list[int], series.Values]
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from gtm import events, names
 
-MOST = 50
-MOST_SUBJECTS = 20
+# As many as a page shows, each with the rates of all endpoints and pools before and after; what fell beyond the first
+# subjects of one is in the events.
+MOST, MOST_SUBJECTS = 50, 20
 TOGETHER_S = 5.0  # what happens within so long is one movement: a site that falls is not forty
 # Compared are the minute before and the one that begins when a resolver's answer has died out, as a rule.
 BEFORE_S, SETTLES_S, AFTER_S = 60.0, 30.0, 60.0

@@ -96,7 +96,7 @@ class Node:
         self.last_at = 0.0  # when what the workers answer was true last, while that is an earlier node's table
         self._keeper: last.Keeper | None = None
         self._to_keep = False
-        self._falls: collections.deque[tuple[int, float]] = collections.deque(maxlen=1000)
+        self._falls: collections.deque[tuple[int, float]] = collections.deque(maxlen=lingering.MOST_LEAVING)
         self._holding_back_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._holder: asyncio.TimerHandle | None = None

@@ -18,8 +18,8 @@ CERTIFICATES_S = 60.0
 SHARES_S = 10.0  # shares are uneven by the minute, and there may be thousands of members
 # An endpoint's certificate is a trouble this many days before its end: whoever renews by machine has done so by then.
 ENDPOINT_DAYS = 7.0
-MOST = 20
-MOST_SINCE = 1000
+MOST = 20  # at a time; who has more begins with the gravest
+MOST_SINCE = 1000  # subjects of which it is known since when: far more than are shown
 _HEARD = frozenset({"alert", "geo", "node", "pool", "config"})
 
 

@@ -16,7 +16,7 @@ from gtm.serve import updates
 from gtm.web import node as desk
 from gtm.wire import query, tsig, update
 
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 64  # they are done one after the other, so more would only wait longer than clients do
 # Answers that are kept, by signature: who sends the same message again, or records one and plays it back within the
 # fudge of its clock, gets the same answer, and changes nothing (RFC 8945 section 10).
 MOST_KEPT = 1024

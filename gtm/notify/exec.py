@@ -26,7 +26,7 @@ KIND = model.Kind(
     ),
 )
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-MOST_OUTPUT_BYTES = 16 * 1024
+MOST_OUTPUT_BYTES = 16 * 1024  # a few words of it are shown
 MOST_VARIABLE = 4096  # the kernel bounds the environment; the whole text stands on standard input
 
 

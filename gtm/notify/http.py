@@ -15,7 +15,7 @@ import yarl
 import gtm
 from gtm.notify import sender
 
-MOST_ANSWER_BYTES = 64 * 1024
+MOST_ANSWER_BYTES = 64 * 1024  # a few words of it are shown
 _NO_TIMEOUT = aiohttp.ClientTimeout()  # the caller keeps the time, over all phases together
 # What may be otherwise in a moment; all other refusals are for good (RFC 9110 section 15.5, RFC 6585 section 4).
 _LATER = {408, 425, 429}

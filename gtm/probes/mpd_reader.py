@@ -13,14 +13,14 @@ from xml.parsers import expat
 from gtm import errors
 from gtm.probes import dates, mpd, mpd_timeline
 
-MAX_DEPTH = 32
+MAX_DEPTH = 32  # a manifest nests eight deep
 # Elements and attributes together, after long timelines were cut: a probe may not hold up the others for more than some
 # milliseconds. Ten periods of forty representations have as many.
 MAX_WORDS = 7_000
 # What elements count that are more work than others: they open a level, hold text, or say times.
 _WORDS = {"AdaptationSet": 3, "BaseURL": 3, "Period": 8, "Representation": 3, "S": 3}
 SLICE_BYTES = 64 * 1024  # that are parsed at a time: a tag is heard of only at its end
-MAX_TRACKS = 200
+MAX_TRACKS = 200  # as `multivariant.MAX_RENDITIONS`
 MAX_TEXT = 2048  # of a BaseURL
 MAX_NUMBER = 2**63
 

@@ -16,6 +16,7 @@ KIND = model.Kind(
 
 KEYS = ("ok", "reason", "valid_for_s", "measures", "overloaded")
 MAX_VALID_FOR_S = 86400.0  # a day: news that holds longer is no health but a setting
+# More is no measurement but a dump; all of it is kept for each check, and is a line of /metrics each.
 MAX_MEASURES, NAME_CHARS, TEXT_CHARS, MAX_NUMBER = 64, 100, 1000, 1e300
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-MAX_DEPTH, MAX_TEXT = 32, 256
+MAX_DEPTH, MAX_TEXT = 32, 256  # nginx-rtmp nests ten deep, and says names and numbers
 MAX_STREAMS = 700  # a page of a megabyte has as many, each with its publisher
 MAX_WORDS = 6000  # elements and attributes without all that: so many streams, and some milliseconds
 MAX_CLIENTS = 10_000  # more than a megabyte has room for

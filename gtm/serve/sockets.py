@@ -12,7 +12,7 @@ _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
 _IP_PKTINFO, _SO_RCVBUFFORCE = 8, 33
 # Room for what arrives while a worker restarts: about 0.3 s at 20,000 packets/s of 700 bytes of kernel memory each.
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
-BACKLOG = 1024
+BACKLOG = 1024  # as many as may be open in all when nothing else is written: a burst of them waits in the kernel
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104
 STORED = "gtm-dns"  # the name under which systemd keeps our sockets for the next start
 _PORT_TRIES = 20  # a number that is free for UDP is nearly always free for TCP

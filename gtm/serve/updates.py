@@ -16,7 +16,7 @@ from gtm.wire import query, tsig, update
 
 # A client sends a handful for a certificate; beyond this they get no answer, and come again.
 PER_S, BURST = 20.0, 40.0
-MOST_WAITING = 64
+MOST_WAITING = 64  # three seconds' worth of them
 WAIT_S = 5.0  # a client gives up, or asks again, sooner
 KNOCK_S = 1.0  # so often the control process hears of one that was refused here
 NUMBER_BYTES = 8

@@ -134,7 +134,7 @@ def _evenly(at: int, count: int) -> float:
     return (at + 0.5) / count
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)  # fewer: each has all slots; a change touches few pools
 def sticky(seats: tuple[Seat, ...], answers: int, key: bytes) -> Turn:
     """Return `STICKY_SLOTS` slots, each with the seats that win its weighted rendezvous.
 
@@ -154,7 +154,7 @@ def sticky(seats: tuple[Seat, ...], answers: int, key: bytes) -> Turn:
     return _turn(pairs, (seats,), answers)
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=512)  # endpoints in sticky pools, some 130 kB each: what left comes back with what it drew
 def _draws(key: bytes, endpoint: str) -> tuple[float, ...]:
     """Return what an endpoint of weight 1 scores in each slot: -1/ln(u), so that weight times it wins by weight.
 
@@ -183,7 +183,7 @@ def whole(weights: Sequence[float]) -> list[int]:
     return rounded
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)  # sets of weights, of which slow starts and orders make ever new ones
 def smooth(weights: tuple[int, ...]) -> tuple[int, ...]:
     """Return one turn of smooth weighted round robin: index i stands in it `weights[i]` times, well spread."""
     if len(weights) > MANY:  # the same spread, to one draw, without a look at everybody for each slot

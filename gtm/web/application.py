@@ -30,7 +30,9 @@ from gtm.web import (
     routes,
 )
 
-MAX_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024  # an order has some hundred bytes, pushed news a few thousand
+# Everybody who watches, all that scrape, and DNS over HTTPS behind a proxy; a process has some thousand open files, and
+# probes need most of them.
 MAX_CONNECTIONS = 512
 MAX_PER_CLIENT = 256  # one address cannot take all of them; a proxy in front of many people needs fewer
 KEEPALIVE_S = 30.0  # so long a connection may be idle, or take over the head of its first request

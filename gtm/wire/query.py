@@ -51,9 +51,11 @@ def read(packet: bytes) -> Query | str:
         return "response"
     if flags & OPCODE:
         return Query(flags, rcode=NOTIMP)  # E4
+    if len(packet) > MAX_QUERY_BYTES:  # transports have the same bound, this one holds for all of them
+        return Query(flags, rcode=FORMERR)
     if questions == 0 and additional == 1 and not answers and not authority:
         return _cookie_only(_additional(packet, Query(flags), 1))
-    if len(packet) > MAX_QUERY_BYTES or questions != 1:  # RFC 9619 section 4
+    if questions != 1:  # RFC 9619 section 4
         return Query(flags, rcode=FORMERR)
     at = _name_end(packet, HEADER_BYTES)
     if at == 0 or at + 4 > len(packet):
