@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 # Qtypes with rings of their own; every type that is neither here nor in `Steering.more` is answered from `other`.
 TYPE_A, TYPE_AAAA = 1, 28
 
-# Semantics C6: networks that say nothing about a place, unless a configured prefix names them (RFC 1918, RFC 6598
-# section 7, RFC 1122 section 3.2.1.3, RFC 3927; RFC 4193, RFC 4291 sections 2.5.3 and 2.5.6).
+# Semantics C6: networks that say nothing about a place, unless a configured prefix names them (RFC 7871 section 10):
+# RFC 1918 section 3, RFC 6598 section 7, RFC 1122 section 3.2.1.3, RFC 3927 section 2.1; RFC 4193 section 3.1 and
+# RFC 4291 sections 2.5.3 and 2.5.6.
 PLACELESS = (
     "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
     "::1/128", "fc00::/7", "fe80::/10",

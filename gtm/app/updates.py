@@ -104,7 +104,7 @@ class Updates:
         found = next((one for one in snapshot.zones if one.name == zone), None)
         if found is None:  # RFC 2136 section 3.1.2
             return query.NOTAUTH
-        if key not in {one.name for one in found.acme}:
+        if key not in {one.name for one in found.acme}:  # RFC 2136 section 3.3
             return query.REFUSED
         over = self._node.brain.overlay
         if any(snapshot.zones[over.zone(one.name)].name != zone for one in wanted.changes):

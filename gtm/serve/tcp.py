@@ -82,7 +82,7 @@ class Server:
     def admit(self, new: Connection, now_s: float) -> bool:
         """Count a new connection; say whether there is room for it. The longest idle makes room for the newest.
 
-        At the limit of one client only its own connections make room.
+        At the limit of one client only its own connections make room (RFC 7766 section 6.2.2).
         """
         room = self._page.connections() < self._limits.connections or self._evict(None)
         if room and new.cell != NOBODY and self._page.connections_of(new.cell) >= self._limits.per_client:
@@ -198,7 +198,11 @@ class Connection(asyncio.BufferedProtocol):
             self._work()
 
     def _work(self) -> None:
-        """Answer up to _BATCH whole questions, and come back for the rest when others have had their turn."""
+        """Answer up to _BATCH whole questions, and come back for the rest when others have had their turn.
+
+        RFC 7766 section 6.2.1.1: what is asked at once is answered, and in order, since no answer takes longer than
+        another. That of an UPDATE, which does, comes when it is there (RFC 7766 section 7).
+        """
         self._scheduled = False
         if self._transport is None or self._stuck:
             return

@@ -1,4 +1,4 @@
-"""Records of TLS in, framed answers in records of TLS out: DNS over TLS (RFC 7858), on the connections of `tcp`.
+"""Records of TLS in, framed answers in records of TLS out: DNS over TLS (RFC 7858 section 3.1), as `tcp` has it.
 
 What a client may hold is bounded before its handshake; and of handshakes, which are a thousand times dearer than an
 answer, one is gone on with in a turn of the loop, so that a datagram waits for no more than one.
@@ -12,7 +12,7 @@ from collections import deque
 
 from gtm.serve import encryption, tcp
 
-ALPN = ("dot",)  # RFC 7858 has none; RFC 8310 and IANA's registry have this
+ALPN = ("dot",)  # RFC 7301 section 3.1; the name is IANA's
 # What a client may have sent ahead of its turn to shake hands: a hello with everything takes 4 KiB at most.
 _AHEAD_BYTES = 64 * 1024
 _READ_BYTES = 16 * 1024

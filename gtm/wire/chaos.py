@@ -1,4 +1,4 @@
-"""A node's name and digest in, the answers that say who and what it is out: class CH, type TXT (RFC 4892)."""
+"""A node's name and digest in, the answers that say who and what it is out: class CH, type TXT (RFC 4892 section 3)."""
 
 from __future__ import annotations
 

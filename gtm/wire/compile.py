@@ -263,7 +263,10 @@ class _Compiler:
         return answer(AA, _at_question(zones.DS, rrset)) if rrset else self.zones[tree.index].nodata
 
     def _cut(self, owner: bytes, node: zones.Node) -> table.Entry:
-        """A referral: NS in authority, AA clear, all glue that the zone holds (RFC 1034 4.3.2 3b, RFC 9471)."""
+        """A referral: NS in authority, AA clear, all glue that the zone holds (RFC 1034 4.3.2 3b, RFC 9471 section 3).
+
+        Glue is told here alone, and is no answer (RFC 2181 section 5.4.1).
+        """
         tree = self.trees[node.zone]
         rrset = node.sets[zones.NS]
         glue = [

@@ -67,7 +67,8 @@ def _rounds(a: int, b: int, c: int, d: int, count: int) -> tuple[int, int, int, 
 
 class Jar:
     """The secrets, the time, and who is remembered. The first secret makes cookies, the others (at most one is usual,
-    while secrets change) are still accepted. `require`: who sends a cookie over UDP must have a good one.
+    while secrets change: RFC 9018 section 5) are still accepted. `require`: who sends a cookie over UDP must have a
+    good one.
     """
 
     def __init__(self, secrets: Sequence[bytes], now_s: float, *, require: bool = False) -> None:
@@ -134,7 +135,7 @@ class Jar:
         """Return the age of a good cookie, at least RENEWED_S + 1 with an earlier secret; None for every other."""
         if len(cookie) != BYTES or cookie[8] != 1:
             return None
-        # RFC 9018 section 4.3 compares by RFC 1982 serial arithmetic: the number wraps in 2106.
+        # RFC 9018 section 4.3 compares by RFC 1982 section 3.2: the number wraps in 2106.
         age_s = ((self._now_s - int(_NUMBER.unpack_from(cookie, 12)[0]) + 0x80000000) & 0xFFFFFFFF) - 0x80000000
         if not -AHEAD_S <= age_s <= PAST_S:
             return None

@@ -94,6 +94,7 @@ def read(size: int, ttl: int, data: bytes) -> Opt:
             keepalive = True
         elif code == PADDING:
             padding = True
+        # RFC 6891 section 6.1.2: what is not known is passed over
     return Opt(size, 0, do, nsid, client, False, cookie, keepalive, padding, True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gtm.wire import cookies, edns, query, tsig, update
 
-# Transports over which strangers on the way see lengths only: padding is for them (RFC 7830 section 6).
+# Transports over which strangers on the way see lengths only: padding is for them alone (RFC 7830 sections 4 and 6).
 ENCRYPTED = frozenset({"tls", "https"})
 # Transports whose connection we keep, and whose askers are where they say they are.
 CONNECTIONS = frozenset({"tcp", "tls"})
@@ -49,7 +49,7 @@ class Extras:
             out += option
             if self.jar.require and not good and transport == "udp":  # RFC 7873 section 5.2.3
                 rcode = query.BADCOOKIE
-        if opt.keepalive and self.idle_s and transport in CONNECTIONS:  # RFC 7828 section 3.2.1: not over UDP
+        if opt.keepalive and self.idle_s and transport in CONNECTIONS:  # RFC 7828 section 3.3.1: not over UDP
             out += edns.keepalive_option(self.idle_s)
         return out, rcode
 

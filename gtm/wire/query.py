@@ -1,7 +1,8 @@
 """A packet in, the question that it asks out, or the rcode that it deserves: the one gate of every transport.
 
-RFC 1035 section 4.1, RFC 9619 (one question), RFC 6891 section 6.1.1 (one OPT), RFC 8906 section 8 (what is unknown
-is answered, not dropped). Strict, in one pass, with nothing allocated by what a count promises (RFC 9267).
+RFC 1035 section 4.1, RFC 9619 (one question), RFC 6891 section 6.1.1 (one OPT), RFC 8906 sections 8.1.3, 8.1.4
+and 8.2 (what is unknown is answered, not dropped). Strict, in one pass, with nothing allocated by what a count promises
+and no pointer followed (RFC 9267 sections 2, 3 and 6).
 """
 
 from __future__ import annotations
@@ -108,7 +109,10 @@ def _additional(packet: bytes, asked: Query, count: int) -> Query:
 
 
 def _name_end(packet: bytes, at: int) -> int:
-    """Return where the uncompressed name at `at` ends, or 0 when it is none: pointers are refused in a question."""
+    """Return where the uncompressed name at `at` ends, or 0 when it is none: pointers are refused in a question.
+
+    Any byte may stand in a label (RFC 2181 section 11).
+    """
     start = at
     while at < len(packet):
         size = packet[at]

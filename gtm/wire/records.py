@@ -1,7 +1,8 @@
 """Records' presentation text in, `model.Record` in wire form out: one record of the YAML, or an RFC 1035 zone file.
 
 The one door of dnslib, which builds and packs the types of `_TYPES`. The types that dnslib lacks or reads loosely
-(SVCB, HTTPS: RFC 9460; DS, LOC, ...) and everything in the form of RFC 3597 go through dnspython.
+(SVCB, HTTPS: RFC 9460 sections 2.2 and 2.4.2; DS, LOC, ...) and everything in the form of RFC 3597 section 5 go through
+dnspython.
 """
 
 from __future__ import annotations
@@ -139,7 +140,9 @@ class Reader:
         return _record(key, rtype, ttl_s, rdata(rtype, lexer.words(text), origin))
 
     def zone_file(self, text: str, origin: str, ttl_s: int) -> tuple[model.Record, ...]:
-        """Read an RFC 1035 zone file, SOA and NS included. `ttl_s` holds until the file has a `$TTL` (RFC 2308).
+        """Read a zone file (RFC 1035 section 5), SOA and NS included.
+
+        `ttl_s` holds until the file has a `$TTL` (RFC 2308 section 4).
 
         Raises `RecordError` with the line; `$INCLUDE` and `$GENERATE` are refused.
         """

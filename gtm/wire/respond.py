@@ -36,8 +36,8 @@ _NO_TYPE = query.FORMERR, edns.error_option("", 30)
 _SPECIAL = frozenset(kind.to_bytes(2, "big") + runtime.IN for kind in _NOT_ASKED | _TRANSFERS)
 _HEAD = struct.Struct(">HHHHH")
 
-# The headers of ordinary questions: any of RD, AD and CD, one question, no or one additional record. The value is
-# what `Static.heads` is indexed by.
+# The headers of ordinary questions: any of RD, AD and CD, one question, no or one additional record. AD and CD are not
+# ours to set (RFC 4035 section 3.1.6). The value is what `Static.heads` is indexed by.
 _SHAPES = {
     _HEAD.pack(rd << 8 | ad_cd, 1, 0, 0, additional): rd | additional << 1
     for rd in (0, 1)
@@ -198,7 +198,7 @@ class Responder:
         or does not exist: of such names there is no end.
         """
         asked, spelt = question[-4:], question[:-4]
-        owner = spelt.lower()  # RFC 4343; length bytes are below the letters
+        owner = spelt.lower()  # RFC 4343 section 3; length bytes are below the letters
         lower = spelt == owner
         node, missing = self._nodes.get(owner), False
         if node is None:
@@ -253,6 +253,7 @@ class Responder:
         asks = counts.udp if transport == "udp" else counts.asked[transport]
         asks[question[-4:]] += 1
         counts.rcodes[reply.rcode] += 1
+        # The question as it was asked: RFC 4343 section 4.1.
         out = b"".join((packet[:2], reply.heads[shape], question, reply.body, opt))
         if len(out) <= limit or (transport != "udp" and len(out) <= MAX_TCP_BYTES):
             return out
@@ -382,7 +383,7 @@ class Responder:
             wildcard = nodes.get(b"\x01*" + owner)
             if wildcard is None:
                 return node[runtime.BELOW], owner
-            node, owner = wildcard, b"\x01*" + owner  # RFC 4592 section 3.3.1
+            node, owner = wildcard, b"\x01*" + owner  # RFC 4592 sections 2.2.2 and 3.3.1
         return node.get(asked.kind.to_bytes(2, "big") + runtime.IN) or node[runtime.ANYTHING], owner
 
     def _closest(self, owner: bytes) -> tuple[runtime.Node | None, bytes]:

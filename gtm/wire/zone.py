@@ -157,6 +157,6 @@ def _soa(zone: model.Zone, primary: bytes, serial: int) -> bytes:
 
 
 def negative_ttl_s(soa: RRset) -> int:
-    """Return the TTL of a negative answer: the smaller of the SOA's TTL and its minimum (RFC 2308 section 5, D2)."""
+    """Return the TTL of a negative answer: the smaller of the SOA's and its minimum (RFC 2308 sections 3 and 5, D2)."""
     minimum: int = struct.unpack(">I", soa.rdatas[0][-4:])[0]
     return min(soa.ttl_s, minimum)

@@ -77,6 +77,21 @@ async def test_E3_many_questions_in_one_segment_are_all_answered_in_order(world:
     assert world.asked[0] == (b"question", 4, 0x7F000001, "tcp")
 
 
+async def test_rfc_7766_7_an_answer_that_takes_long_is_overtaken(world: World) -> None:
+    update, waiting = b"\0\1" + bytes((5 << 3,)) + bytes(9), []
+    usual = world.server.answer
+    world.server.answer = lambda packet, *who: None if packet == update else usual(packet, *who)
+    world.server.later = lambda packet, send: waiting.append((packet, send))
+    reader, writer = await world.connect()
+    writer.write(framed(b"one", update, b"two", b"three"))
+    assert [await answer(reader) for _ in range(3)] == [b"ONE", b"TWO", b"THREE"]
+    ((asked, send),) = waiting
+    assert asked == update
+    send(b"done")
+    writer.write(framed(b"four"))
+    assert [await answer(reader) for _ in range(2)] == [b"done", b"FOUR"]
+
+
 async def test_E3_a_question_that_comes_byte_by_byte_is_answered(world: World) -> None:
     reader, writer = await world.connect()
     for byte in framed(b"slowly", b"again"):

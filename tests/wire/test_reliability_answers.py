@@ -6,6 +6,7 @@ import dns.edns
 import dns.message
 import pytest
 
+from gtm import errors, names
 from tests.wire import world
 
 TEXT = "\n".join(
@@ -139,6 +140,24 @@ def test_9460_parameters_are_sorted_and_targets_are_whole_names() -> None:
     assert reply is not None
     # Section 2.2: the target is never compressed.
     assert reply.endswith(b"\0\2\3WwW\5plain\7example\0\0\1\0\4\3dot\0\3\0\2\0\x35")
+
+
+def test_9460_2_4_2_an_alias_is_two_zeros_and_a_name_at_the_apex_too() -> None:
+    text = (
+        "@ SOA ns ops 1 2 3 4 5\n@ HTTPS 0 CDN.example.net.\nnone HTTPS 0 .\n_8443._https SVCB 0 www\nwww HTTPS 1 .\n"
+    )
+    server = world.serve(world.zone("alias.example.", text))
+    for name, rtype, rdata in (
+        ("", "HTTPS", b"\0\0" + names.wire("CDN.example.net.")),
+        ("none.", "HTTPS", b"\0\0\0"),
+        ("_8443._https.", "SVCB", b"\0\0" + names.wire("www.alias.example.")),
+    ):
+        reply = server.raw(dns.message.make_query(f"{name}alias.example.", rtype).to_wire())
+        assert reply is not None
+        assert reply.endswith(len(rdata).to_bytes(2) + rdata)  # no parameters, no compression
+        assert reply[6:12] == b"\0\1\0\0\0\0"  # and nothing beside it
+    with pytest.raises(errors.RecordError):
+        world.zone("alias.example.", "@ HTTPS 0 cdn alpn=h2\n")
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])

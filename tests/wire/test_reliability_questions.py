@@ -83,6 +83,18 @@ def test_9619_one_question_and_no_other_number(counts: tuple[int, int, int, int]
     assert asked(question=(TOP + SOA_IN) * bool(counts[0]), counts=counts, rest=two) == (0x8000, 1)
 
 
+@pytest.mark.parametrize("counts", [(1, 0, 0, 1), (0, 0, 0, 1)])
+def test_G6_more_than_4096_bytes_are_formerr_with_a_question_and_without(counts: tuple[int, int, int, int]) -> None:
+    question = (TOP + SOA_IN) * counts[0]
+    cookie = b"\0\x0a\0\x08" + bytes(8)
+    for size, rcode in ((4096, 0), (4097, 1)):
+        padding = size - 12 - len(question) - 11 - len(cookie) - 4
+        data = cookie + struct.pack(">HH", 12, padding) + bytes(padding)
+        query = packet(question=question, counts=counts, rest=OPT(data=data))
+        assert len(query) == size
+        assert head(SERVER.raw(query))[1] == rcode
+
+
 @pytest.mark.parametrize(
     ("counts", "rest"),
     [((1, 1, 0, 0), b""), ((1, 0, 1, 0), b""), ((1, 0, 0, 1), b""), ((1, 0, 0, 0), b"trail"), ((1, 0, 0, 65535), b"")],
