@@ -110,7 +110,8 @@ def _unusable(path: str) -> str:
 def write_atomically(path: str, data: bytes) -> None:
     """Write a file so that everybody sees either the old or the new one, even after a crash. Raises `OSError`."""
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    _tidy(target)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.{os.getpid()}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -128,6 +129,15 @@ def write_atomically(path: str, data: bytes) -> None:
         os.fsync(directory)  # else a crash may forget the new name
     finally:
         os.close(directory)
+
+
+def _tidy(target: Path) -> None:
+    """Delete what processes have left that were killed while they wrote: else each such death costs a file for ever."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.*"):
+        pid = left.name.removeprefix(f".{target.name}.").partition(".")[0]
+        if pid.isdigit() and Path("/proc/self").exists() and not Path(f"/proc/{pid}").exists():
+            with contextlib.suppress(OSError):  # it stays, and is met again at the next write
+                left.unlink()
 
 
 def _umask() -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,19 @@ def test_G6_many_files_are_over_the_bound_together(tmp_path: Path, monkeypatch: 
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
+
+
+def test_G6_what_processes_left_that_died_while_they_wrote_is_deleted(tmp_path: Path) -> None:
+    target = tmp_path / "last.table"
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    for at in range(5):
+        (tmp_path / f".last.table.{process.pid}.{at}").write_bytes(b"half")
+    kept = [f".last.table.{os.getpid()}.x", f".other.{process.pid}.x", ".last.table.old", "last.table"]
+    for name in kept:
+        (tmp_path / name).write_bytes(b"whole")
+    files.write_atomically(str(target), b"new")
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(kept)
 
 
 def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path: Path) -> None:
