@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import cast
 
@@ -28,6 +27,7 @@ from gtm.web import (
     read,
     reply,
     routes,
+    shaking,
 )
 
 MAX_BODY_BYTES = 64 * 1024  # an order has some hundred bytes, pushed news a few thousand
@@ -138,25 +138,31 @@ def _harden(response: web.StreamResponse) -> None:
 class _Handler(web.RequestHandler):
     """One connection. What is no request gets one short answer, and no line in the log: anybody could fill it."""
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, open_: Counter[str]) -> None:
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, places: shaking.Places) -> None:
         super().__init__(server, loop=loop, keepalive_timeout=KEEPALIVE_S)
-        self._open, self._client = open_, ""
+        self._places = places
+        self._client: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a connection, or hang up when this address has too many."""
+        """Take a connection, or hang up when there are too many, in all or of this address."""
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
-        self._client = peer[0] if peer else ""
-        self._open[self._client] += 1
-        if self._open[self._client] > MAX_PER_CLIENT:
+        address = peer[0] if peer else ""
+        if self._places.take(address):
+            self._client = address
+        else:
             transport.close()
+
+    def entered(self, transport: asyncio.Transport, address: str) -> None:
+        """Take a connection that was counted before its handshake."""
+        self._client = address
+        super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let it go."""
         super().connection_lost(exc)
-        self._open[self._client] -= 1
-        if not self._open[self._client]:
-            del self._open[self._client]
+        if self._client is not None:
+            self._places.leave(self._client)
 
     def handle_error(
         self,
@@ -185,13 +191,16 @@ class _Full(asyncio.Protocol):
 class Served:
     """A web application that listens."""
 
-    def __init__(self, runner: web.AppRunner, server: asyncio.Server) -> None:
-        self._runner, self._server = runner, server
+    def __init__(self, runner: web.AppRunner, server: asyncio.Server, shaking: set[asyncio.Task[None]]) -> None:
+        self._runner, self._server, self._shaking = runner, server, shaking
         self.port: int = server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Stop listening, end the streams, let running requests finish for a moment."""
         self._server.close()
+        for task in self._shaking:
+            task.cancel()
+        await asyncio.gather(*self._shaking, return_exceptions=True)
         await self._runner.cleanup()
 
 
@@ -200,19 +209,23 @@ async def start(app: web.Application, listen: model.Listen, tls: ssl.SSLContext 
     runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     handlers, loop = cast(web.Server, runner.server), asyncio.get_running_loop()  # there is one after setup
-    open_: Counter[str] = Counter()  # connections, by address
+    places = shaking.Places(lambda: (MAX_CONNECTIONS, MAX_PER_CLIENT))
+    tasks: set[asyncio.Task[None]] = set()
+
+    def make() -> _Handler:
+        return _Handler(handlers, loop, places)
 
     def accept() -> asyncio.Protocol:
         # What clients that hang up have left to be finished is not open any more, but it is bounded as well.
-        if open_.total() >= MAX_CONNECTIONS or len(handlers.connections) >= 2 * MAX_CONNECTIONS:
+        if places.full or len(handlers.connections) >= 2 * MAX_CONNECTIONS:
             return _Full()
-        return _Handler(handlers, loop, open_)
+        return shaking.Shaking(tls, places, make, tasks) if tls is not None else make()
 
     try:
         # As many may wait to be taken as are served: what the kernel's queue has no room for comes again only after
         # seconds, and then later each time.
-        server = await loop.create_server(accept, listen.host, listen.port, ssl=tls, backlog=MAX_CONNECTIONS)
+        server = await loop.create_server(accept, listen.host, listen.port, backlog=MAX_CONNECTIONS)
     except OSError as wrong:
         await runner.cleanup()
         raise errors.GtmError(f"the web cannot listen on {listen}: {wrong.strerror or wrong}") from wrong
-    return Served(runner, server)
+    return Served(runner, server, tasks)

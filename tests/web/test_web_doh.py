@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
 
@@ -11,7 +12,7 @@ import trustme
 
 from gtm import model
 from gtm.serve import encryption
-from gtm.web import application, doh
+from gtm.web import application, doh, shaking
 from tests.web import fake_node
 
 QUESTION = b"dns question \xff\xfe\xfd"
@@ -77,4 +78,37 @@ async def test_the_web_inside_of_tls_shows_the_newest_certificate(fake: fake_nod
             where = f"https://127.0.0.1:{running.port}/healthz"
             async with session.get(where, ssl=client, server_hostname=name) as reply:
                 assert reply.status == 200
+    await running.close()
+
+
+async def test_G6_who_never_shakes_hands_is_counted_from_the_first_and_hung_up_on(
+    fake: fake_node.FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "MAX_PER_CLIENT", 3)
+    monkeypatch.setattr(shaking, "HANDSHAKE_S", 0.3)
+    ca, changing = trustme.CA(), encryption.Changing(["http/1.1"])
+    client, made = ssl.create_default_context(), ca.issue_cert("one.example")
+    ca.configure_trust(client)
+    chain = b"".join(blob.bytes() for blob in made.cert_chain_pems)
+    changing.take(chain.decode(), made.private_key_pem.bytes().decode())
+    running = await application.start(application.make(fake), model.Listen("127.0.0.1", 0), changing.context)
+    where = f"https://127.0.0.1:{running.port}/healthz"
+    for silent in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"):
+        held = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(3)]
+        if silent[:1] != b"G":
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            async with asyncio.timeout(5):
+                assert await reader.read() == b""  # one too many
+            writer.close()
+        for _, writer in held:
+            writer.write(silent)
+        async with asyncio.timeout(5):
+            for reader, writer in held:
+                await reader.read()  # they are hung up on
+                writer.close()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(where, ssl=client, server_hostname="one.example") as reply,
+        ):
+            assert reply.status == 200
     await running.close()
