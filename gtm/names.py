@@ -8,6 +8,7 @@ tables look names up.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from gtm import errors
 
@@ -130,3 +131,9 @@ def within(name: bytes, zone: bytes) -> bool:
 def shown(text: str) -> str:
     """Return a name, or what ends in one, as people read it: without the root's dot. The root itself stays."""
     return text if text == "." else text.removesuffix(".")
+
+
+def some(of: Sequence[str]) -> str:
+    """Return the first three of some names (of whatever kind) as people read them, and how many more there are."""
+    named = ", ".join(shown(one) for one in of[:3])
+    return named + (f" and {len(of) - 3} more" if len(of) > 3 else "")

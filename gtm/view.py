@@ -65,8 +65,11 @@ def zones_view(brain: brains.Brain) -> list[dict[str, Any]]:
 
 
 def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
-    """Return every pool: usable or why not, how many of its members are up, and each of them."""
-    rows = []
+    """Return every pool: usable or why not, how many of its members are up, and each of them.
+
+    Shares are as the pool stands by itself; where its names have checks of their own, as they get it, on average.
+    """
+    rows, by_name = [], _shares_by_name(brain)
     for name, pool in brain.snapshot.pools.items():
         tried = brain.pools[name]
         roster = [
@@ -75,7 +78,7 @@ def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
                 "state": member.state,
                 "eligible": member.eligible,
                 "weight": member.weight,
-                "share": member.share,
+                "share": by_name[name].get(member.endpoint, 0.0) if name in by_name else member.share,
                 "reason": member.reason,
                 "order": member.order,
             }
@@ -87,6 +90,26 @@ def pools_view(brain: brains.Brain) -> list[dict[str, Any]]:
             | {"balance": pool.balance, "detects_within_s": _detection_s(brain.snapshot, pool), "roster": roster}
         )
     return rows
+
+
+def _shares_by_name(brain: brains.Brain) -> dict[str, dict[str, float]]:
+    """Return what members get of the answers of the pools that serve names with checks of their own: the mean share of
+    all such names and audiences.
+    """
+    total: dict[str, dict[str, float]] = {}
+    times: Counter[str] = Counter()
+    for index, policy in enumerate(brain.snapshot.policies):
+        if not policy.name and policy.check is None:
+            continue
+        for decision in brain.of_policy(index):
+            served = next((one for one in decision.tried if one.pool == decision.pool), None)
+            if served is None or not decision.replies:
+                continue
+            times[decision.pool] += 1
+            into = total.setdefault(decision.pool, {})
+            for member in served.members:
+                into[member.endpoint] = into.get(member.endpoint, 0.0) + member.share
+    return {pool: {one: round(part / times[pool], 4) for one, part in of.items()} for pool, of in total.items()}
 
 
 def _detection_s(snapshot: model.Snapshot, pool: model.Pool) -> float | None:
@@ -133,6 +156,7 @@ def endpoints_view(brain: brains.Brain, now: float) -> steps.Steps[list[dict[str
                     "orders": _orders(brain, endpoint.name),
                     "stale": state.stale,
                     "not_for": list(state.not_for),
+                    "overload": state.overload,
                 }
             )
     return rows

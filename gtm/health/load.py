@@ -35,6 +35,11 @@ class Load:
         """What people read: `weight 50%`."""
         return f"weight {self.factor * 100:g}%"
 
+    @property
+    def said(self) -> str:
+        """What people read of an endpoint: `overloaded (status 503): weight 50%`."""
+        return f"overloaded ({self.why}): {self.text}"
+
 
 IDLE = Load()
 

@@ -44,7 +44,8 @@ class Transition:
 @dataclass(frozen=True, slots=True)
 class EndpointState:
     """An endpoint and family as a whole, for people: down when it is down for every pool and name. `not_for` are the
-    names (or profiles) that it is down for although it is not down.
+    names (or profiles) that it is down for although it is not down, `overload` says of what is up how far it is eased,
+    and for which names if not for all; empty when it is not.
     """
 
     state: model.Status
@@ -53,6 +54,7 @@ class EndpointState:
     stale: bool
     order: str
     not_for: tuple[str, ...] = ()
+    overload: str = ""
 
 
 def event_kind(change: Transition) -> events.EventKind:

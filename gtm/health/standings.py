@@ -21,8 +21,9 @@ class Standing:
 
     `votes` are the ballot's checks, `sources` those of what the endpoint depends on. `node` says why the node as a
     whole has failed, `cause` names that or the dependency; empty when neither is to blame. `sourceless`: it is down for
-    nothing but streams whose source is dead. `returned_s` is when it
-    last came back from down (0: never), `released_s` when an operator last lifted what held it back.
+    nothing but streams whose source is dead. `by_name`: it has no checks, and others of this endpoint have.
+    `returned_s` is when it last came back from down (0: never), `released_s` when an operator last lifted what held it
+    back.
     """
 
     ballot: ballot.Ballot
@@ -33,6 +34,7 @@ class Standing:
     node: str = ""
     cause: str = ""
     sourceless: bool = False
+    by_name: bool = False
     since_s: float = 0.0
     returned_s: float = 0.0
     released_s: float = 0.0
@@ -67,6 +69,10 @@ class Standings:
                 checks_of.setdefault(key.endpoint, []).append(key)
         for one in _all_ballots(snapshot):
             self._add(one, checks_of)
+        for mine in self._of.values():
+            checked = any(one.ballot.parts for one in mine)
+            for standing in mine:
+                standing.by_name = checked and not standing.ballot.parts
 
     def of(self, endpoint: str, family: model.Family | None = None) -> Iterator[Standing]:
         """Yield the standings of an endpoint: those with checks where there are any, else those without."""
@@ -100,7 +106,7 @@ class Standings:
     def alive(self, endpoint: str, status_of: streams.StatusOf, excused: Excused) -> bool:
         """Say whether an endpoint has a family that is not down by its own checks, as `status_of` tells them."""
         judged = self._judge(self.of(endpoint), status_of, excused, {})
-        return any(own != "down" or _sourceless(standing, status_of, excused) for standing, own, _ in judged)
+        return any(own != "down" or sourceless for _, own, _, sourceless in judged)
 
     def dependants(self, endpoint: str) -> set[str]:
         """Return the endpoints that this one can take down."""
@@ -141,9 +147,8 @@ class Standings:
         lost: dict[streams.Stream, bool] = {}
         changed = Changed()
         for endpoint in tuple(todo):
-            for standing, own, node in self._judge(self._of.get(endpoint, ()), status_of, excused, lost):
+            for standing, own, node, sourceless in self._judge(self._of.get(endpoint, ()), status_of, excused, lost):
                 standing.own, standing.node = own, node
-                sourceless = own == "down" and not node and _sourceless(standing, status_of, excused)
                 if sourceless != standing.sourceless:
                     standing.sourceless = sourceless
                     changed.endpoints.add(endpoint)
@@ -190,16 +195,22 @@ class Standings:
         status_of: streams.StatusOf,
         excused: Excused,
         lost: dict[streams.Stream, bool],
-    ) -> Iterator[tuple[Standing, model.Status, str]]:
-        """Yield an endpoint's standings, each with what is to be said of it and why the node itself failed."""
+    ) -> Iterator[tuple[Standing, model.Status, str, bool]]:
+        """Yield an endpoint's standings, each with what is to be said of it, why the node itself failed, and whether
+        nothing but a dead source is to blame.
+        """
         failed: dict[model.Family, str] = {}
         for standing in mine:
             one = standing.ballot
             own = ballot.outcome(one, status_of)
-            if own != "down" and one.family not in failed:
+            sourceless = own == "down" and _sourceless(standing, status_of, excused)
+            if own == "down" and not sourceless:
+                yield standing, own, "", False
+                continue
+            if one.family not in failed:
                 failed[one.family] = self.streams.failed(one.endpoint, one.family, status_of, excused, lost)
-            why = failed[one.family] if own != "down" else ""
-            yield standing, "down" if why else own, why
+            why = failed[one.family]
+            yield standing, "down" if why else own, why, sourceless and not why
 
     @staticmethod
     def _conclude(standing: Standing, cause: str, now: float, changed: Changed, quiet: bool) -> None:

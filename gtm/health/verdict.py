@@ -111,7 +111,7 @@ def make(
         why = hold(held_until_s, from_s, pool)
     load = min((one.load for one in votes), key=lambda one: one.factor, default=loads.IDLE)
     if load.level and status == "up" and not ordered.why:
-        why += f", overloaded ({load.why}): {load.text}"
+        why += f", {load.said}"
     return seen.Verdict(
         endpoint=standing.ballot.endpoint,
         family=standing.ballot.family,
@@ -145,7 +145,7 @@ def explain(standing: standings.Standing, votes: Sequence[watches.Seen]) -> str:
     if standing.cause and standing.status == "down":
         return standing.cause
     if not votes:
-        return "no check: taken as up"
+        return "up, judged name by name" if standing.by_name else "no check: taken as up"
     if any(one.guarded for one in votes):
         return f"{standing.status}, held by the guard"
     bad = [one for one in votes if one.status == "down"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from gtm import model, names
 from gtm.health import load, news, standings, verdict, watches
@@ -46,10 +46,27 @@ class Whole:
         why = verdict.explain(telling, votes) if telling else ""
         without: tuple[str, ...] = ()
         if odd is not None and state != "down":
-            without = tuple(dict.fromkeys(one.key.name or one.key.profile for one in votes if one.status == "down"))
-            why = f"{state}, but not for {', '.join(map(names.shown, without))}: {why}"
+            without = _whose(vote for one in bad for vote in map(self._seen_of, one.votes) if vote.status == "down")
+            why = f"{state}, but not for {names.some(without)}: {why}"
+        overload = self._overload(mine) if state == "up" else ""
         stale = any(self._watches[key].state.stale for one in mine for key in one.votes)
-        return news.EndpointState(state, since_s, why, stale, order, without)
+        return news.EndpointState(
+            state, since_s, f"{why}, {overload}" if overload else why, stale, order, without, overload
+        )
+
+    def _overload(self, mine: Sequence[standings.Standing]) -> str:
+        """Say how far an endpoint is eased, and for which names if not for all; nothing when it is not."""
+        eased = [
+            vote
+            for one in mine
+            if one.status == "up"
+            for vote in map(self._seen_of, one.votes)
+            if vote.load.level and vote.status == "up"
+        ]
+        if not eased:
+            return ""
+        said = min(eased, key=lambda vote: vote.load.factor).load.said
+        return f"{said} for {names.some(_whose(eased))}" if all(vote.key.name for vote in eased) else said
 
     def stale(self, watch: watches.Watch) -> list[news.Transition]:
         """Return word of a check that cannot be probed any more, or is again: of an endpoint's the first and the last.
@@ -86,3 +103,7 @@ class Whole:
                 touched = frozenset({endpoint})
                 happened.append(news.Transition("endpoint", endpoint, family, before, after, why, touched, fell_s))
         return happened
+
+
+def _whose(votes: Iterable[watches.Seen]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(vote.key.name or vote.key.profile for vote in votes))

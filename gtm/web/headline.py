@@ -58,7 +58,7 @@ def _not_ready(status: Mapping[str, Any], why: str) -> Headline:
 def _names(
     low: Sequence[str], total: int, words: str, level: Level, *, shown: Mapping[str, rows.Rows], since: Since
 ) -> Headline:
-    which = _some(low)
+    which = names.some(low)
     text = f"{which} {'is' if len(low) == 1 else 'are'} {words}"
     if len(low) > 3:
         text = f"{len(low)} of {total} names are {words}: {which}"
@@ -100,7 +100,7 @@ def _below(
         yield Headline("warn", "The guard holds the verdicts of before.", cause or "Too many fell at once.", at)
     if dead := [str(one["name"]) for one in shown["names"].values() if one.get("source_down")]:
         at, cause = since.get(("name", dead[0]), (None, ""))
-        text = f"{_some(dead)} {'is' if len(dead) == 1 else 'are'} dead at the source."
+        text = f"{names.some(dead)} {'is' if len(dead) == 1 else 'are'} dead at the source."
         yield Headline("bad", text, cause or "No node that carries it has it.", at)
     config = status.get("config", {})
     if config and not config.get("accepted", True) and "last_table" not in status:
@@ -114,17 +114,12 @@ def _below(
     if down:
         who = list(dict.fromkeys(str(row["endpoint"]) for row in down))
         first = min(down, key=lambda row: row.get("since") or float("inf"))
-        text = f"{but}{_some(who)} {'is' if len(who) == 1 else 'are'} down."
+        text = f"{but}{names.some(who)} {'is' if len(who) == 1 else 'are'} down."
         reason = str(first.get("reason") or "")
         why = f"{first['endpoint']}: {reason}." if reason and len(who) > 1 else f"{reason}." if reason else ""
         yield Headline("warn", text, why.replace("..", "."), first.get("since"))
     yield from _partly(shown, since, but)
-
-
-def _some(subjects: Sequence[str]) -> str:
-    """Name the first of some subjects, and count the others."""
-    named = ", ".join(names.shown(one) for one in subjects[:3])
-    return named + (f" and {len(subjects) - 3} more" if len(subjects) > 3 else "")
+    yield from _eased(shown, since, but)
 
 
 def _newest(since: Since, kind: str) -> tuple[float | None, str]:
@@ -134,18 +129,27 @@ def _newest(since: Since, kind: str) -> tuple[float | None, str]:
 
 def _partly(shown: Mapping[str, rows.Rows], since: Since, but: str) -> Iterator[Headline]:
     """Say which endpoints are up, but not for every name: a stream that stands still."""
-    weak = [row for row in shown["endpoints"].values() if row["condition"] == "weak"]
+    weak = [row for row in shown["endpoints"].values() if row.get("not_for") and row["state"] != "down"]
     if not weak:
         return
     first = weak[0]
     without = [str(name) for name in first["not_for"]]
     others = len({row["endpoint"] for row in weak}) - 1
     more = f" {others} more {'is' if others == 1 else 'are'} up for some names only." if others else ""
-    listed = ", ".join(map(names.shown, without))
-    why = str(first.get("reason") or "").partition(f"not for {listed}: ")[2]
+    why = str(first.get("reason") or "").partition(f"not for {names.some(without)}: ")[2]
     at = min((at for (kind, of), (at, _) in since.items() if kind == "check" and _is(of, first, without)), default=None)
-    text = f"{but}{first['endpoint']} is down for {_some(without)}.{more}"
+    text = f"{but}{first['endpoint']} is down for {names.some(without)}.{more}"
     yield Headline("warn", text, f"{why}." if why else "", at)
+
+
+def _eased(shown: Mapping[str, rows.Rows], since: Since, but: str) -> Iterator[Headline]:
+    """Say which endpoints have too much to do, and have less than their share for it."""
+    eased = [row for row in shown["endpoints"].values() if row.get("overload")]
+    if eased:
+        who = list(dict.fromkeys(str(row["endpoint"]) for row in eased))
+        text = f"{but}{names.some(who)} {'has' if len(who) == 1 else 'have'} too much to do."
+        why = f"{who[0]}: {eased[0]['overload']}." if len(who) > 1 else f"{eased[0]['overload']}."
+        yield Headline("warn", text, why, since.get(("endpoint", who[0]), (None, ""))[0])
 
 
 def _is(check: str, row: rows.Row, names: Sequence[str]) -> bool:
@@ -160,7 +164,7 @@ def _unseen(shown: Mapping[str, rows.Rows], since: Since) -> Iterator[Headline]:
     if stale:
         who = list(dict.fromkeys(str(row["endpoint"]) for row in stale))
         reason = str(stale[0].get("reason") or "")
-        text = f"{_some(who)} cannot be checked: what is known of {'it' if len(who) == 1 else 'them'} is old."
+        text = f"{names.some(who)} cannot be checked: what is known of {'it' if len(who) == 1 else 'them'} is old."
         yield Headline("warn", text, f"{reason}." if reason else "", since.get(("endpoint", who[0]), (None, ""))[0])
 
 

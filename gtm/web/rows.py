@@ -57,13 +57,13 @@ def make(status: Mapping[str, Any]) -> dict[str, dict[str, Row]]:
 
 
 def condition(endpoint: Row) -> str:
-    """Return the one word under which an endpoint is listed: trouble first (`weak`: up, but not for every name), then
-    what an operator did.
+    """Return the one word under which an endpoint is listed: trouble first (`weak`: up, but not for every name, or with
+    too much to do), then what an operator did.
     """
     state = str(endpoint.get("state", "unknown"))
     if state != "up":
         return state
-    if endpoint.get("not_for"):
+    if endpoint.get("not_for") or endpoint.get("overload"):
         return "weak"
     return "ordered" if endpoint.get("order") else "stale" if endpoint.get("stale") else "up"
 
@@ -88,7 +88,7 @@ def _pool(one: Row, names: int, endpoints: Mapping[str, Row]) -> Row:
 
 
 def _member(member: Row, endpoint: Row) -> Row:
-    more = {key: endpoint.get(key) for key in ("since", "site", "stale", "not_for")}
+    more = {key: endpoint.get(key) for key in ("since", "site", "stale", "not_for", "overload")}
     reason = endpoint.get("reason", "") or member.get("reason", "")
     return {**member, **more, "measured": reason, "condition": condition({**more, **member})}
 

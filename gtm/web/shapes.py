@@ -77,6 +77,7 @@ _MEMBER = record(
         "site": or_null(TEXT),
         "stale": or_null(FLAG),
         "not_for": or_null(some(TEXT)),
+        "overload": or_null(TEXT),
         "measured": TEXT,
         "condition": _CONDITION,
         "delivered": or_null(_SHARE),
@@ -129,6 +130,7 @@ SCHEMAS: dict[str, Shape] = {
         endpoint=TEXT, family=_FAMILY, site=TEXT, address=TEXT, state=_STATE, serving=FLAG, weight=NUMBER,
         load=saying(NUMBER, "what overload leaves of its weight, 0 to 1"), since=or_null(MOMENT), reason=TEXT,
         order=TEXT, stale=FLAG, not_for=saying(some(TEXT), "names for which it is down"),
+        overload=saying(TEXT, "how far it is eased, why, and for which names if not for all; empty when it is not"),
         orders=some(record(id=TEXT, order=TEXT, value=NUMBER, by=TEXT, why=TEXT, until=or_null(MOMENT))),
     ),
     "Site": record(

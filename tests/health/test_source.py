@@ -89,3 +89,15 @@ def test_A12_a_dead_source_is_still_known_after_a_reload() -> None:
     run.reload(replace(run.world))
     assert set(lacking(run, 1).values()) == {True}
     assert len(run.heard("source")) == 1
+
+
+def test_A12_a_node_that_has_failed_as_a_whole_does_not_come_back_because_a_third_stream_dies_at_its_source() -> None:
+    run = channels(3, "n1", "n2", "n3")
+    for number in (1, 2):
+        look(run, "n2", number, ok=False)
+    assert run.health.endpoint_state("n2", "ipv4").state == "down"
+    for node in ("n1", "n2", "n3"):
+        look(run, node, 3, ok=False)
+    assert run.health.endpoint_state("n2", "ipv4").state == "down"
+    assert run.health.endpoint_state("n2", "ipv4").reason == "2 of 3 streams failed on this node"
+    assert lacking(run, 3) == {"n1": True, "n2": False, "n3": True}

@@ -7,6 +7,8 @@ import collections
 import dns.rcode
 import pytest
 
+from gtm import view
+from gtm.wire import steps
 from tests.stories.world import World
 
 CONFIG = """
@@ -157,3 +159,27 @@ def test_a_pool_whose_checks_are_its_names_stands_as_its_nodes_do() -> None:
     a, b = world.brain.pools["edges"].members
     assert (a.endpoint, a.state, a.eligible, a.reason) == ("a", "down", False, "connection refused")
     assert b.eligible
+
+
+def test_an_endpoint_says_for_which_names_it_is_down_and_for_which_it_has_too_much_to_do() -> None:
+    world = judged()
+    die(world, "a")
+    world.busy["a"] = "status 503, retry after 30"
+    world.run(2.5)
+    (row,) = (one for one in steps.finish(view.endpoints_view(world.brain, world.now)) if one["endpoint"] == "a")
+    assert row["not_for"] == [NEWS + "."]
+    assert row["overload"] == f"overloaded (status 503, retry after 30): weight 50% for {SPORT}"
+    assert row["reason"] == (f"up, but not for {NEWS}: playlist.age (9s) < 3 * playlist.target (2s), {row['overload']}")
+
+
+def test_A13_a_member_s_share_of_its_pool_is_what_names_with_checks_of_their_own_give_it() -> None:
+    world = judged()
+
+    def roster() -> dict[str, tuple[float, str]]:
+        (edges,) = (one for one in view.pools_view(world.brain) if one["pool"] == "edges")
+        return {one["endpoint"]: (one["share"], one["reason"]) for one in edges["roster"]}
+
+    well = "up, judged name by name"
+    assert roster() == {"a": (0.5, well), "b": (0.5, well)}
+    die(world, "a")
+    assert roster() == {"a": (0.25, well), "b": (0.75, well)}  # none of the news, half of the sport

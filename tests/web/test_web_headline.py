@@ -49,6 +49,15 @@ def test_a_stream_that_stands_still_on_one_endpoint_is_a_headline() -> None:
         assert made[kind][key]["condition"] == "weak"
 
 
+def test_an_endpoint_with_too_much_to_do_is_a_headline_and_weakens_its_pool() -> None:
+    body = world.status()
+    body["endpoints"][0] |= {"overload": "overloaded (status 503): weight 50%"}
+    assert said(body) == headline.Headline(
+        "warn", "Every name is on its first pool, but s0-0 has too much to do.", "overloaded (status 503): weight 50%."
+    )
+    assert rows.make(body)["pools"]["p0"]["condition"] == "weak"
+
+
 def test_a_refused_configuration_and_the_guard_are_headlines() -> None:
     body = world.status()
     body["config"] = {"accepted": False, "at": 0.0, "trouble": "2 errors"}
