@@ -343,6 +343,9 @@ class Brain:
                 self._changed |= change.endpoints
             if change.first_bad_s and change.after == "down":
                 self._first_bad_s = min(self._first_bad_s or change.first_bad_s, change.first_bad_s)
+            if not self._judged and (change.before, change.after) == ("unknown", "up"):
+                self._kept.forget(change.endpoints)  # until all is judged it counted as up (A1): its rings are true
+                continue
             self._touch(change.endpoints, change.name, now)
         if not self._judged and self._configured and self.health.judged(now):
             self._judge_all(now)

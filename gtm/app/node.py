@@ -22,6 +22,7 @@ from gtm.app import book, challenges, doh, geography, judge, last, lingering, me
 from gtm.app import following as apexes
 from gtm.app import sessions as secondaries
 from gtm.app import updates as proofs
+from gtm.app import waking as wakes
 from gtm.probes import runner
 from gtm.serve import channel
 from gtm.serve import links as linking
@@ -98,7 +99,7 @@ class Node:
         self._to_keep = False
         self._falls: collections.deque[tuple[int, float]] = collections.deque(maxlen=lingering.MOST_LEAVING)
         self._holding_back_until = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._waking = wakes.Waking(self._wake)
         self._holder: asyncio.TimerHandle | None = None
         self._status: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -161,7 +162,8 @@ class Node:
     async def stop(self) -> None:
         """Write down what is to be remembered, and let go."""
         self.stopping.set()
-        for timer in (self._timer, self._holder, self._status):
+        self._waking.cancel()
+        for timer in (self._holder, self._status):
             if timer is not None:
                 timer.cancel()
         self.challenges.close()
@@ -238,18 +240,14 @@ class Node:
 
     # --- effects out -----------------------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
-        late_s = time.monotonic() - self._timer.when() if self._timer is not None else 0.0
-        self._timer = None
+    def _wake(self, late_s: float) -> None:
         if self.brain.growing:
             taking.whole_or_end(lambda: self._go_on(late_s))
             return
         try:
             taking.on(self.brain, lambda: self._go_on(late_s))
         except Exception:  # goes on to the loop's handler; but whatever this was, time must not stand still
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(STUMBLE_S, self._wake)
+            self._waking.anew(asyncio.get_running_loop().time() + STUMBLE_S)
             raise
 
     def _go_on(self, late_s: float) -> None:
@@ -273,13 +271,10 @@ class Node:
                     self._spawn(self.book.remember(states))
         self._keep()
         self._moved.set()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         at = self.brain.wake_at()
         if at is not None and not self.stopping.is_set():
             first_s = taking.PROBES_FIRST_S if self.brain.growing and self.runner.waiting else 0.0
-            self._timer = asyncio.get_running_loop().call_at(at + first_s, self._wake)
+            self._waking.by(at + first_s)
 
     def _publish_table(self) -> None:
         if self._held_back():

@@ -202,3 +202,16 @@ def test_A3_a_look_that_will_tell_more_comes_before_its_turn_but_not_at_once() -
         plan.due(at)
         plan.done(KEYS[0], False, at, lambda: 0.0, tells_in_s)
         assert plan.next_at() == pytest.approx(due_s)
+
+
+def test_A8_what_came_due_while_a_configuration_was_taken_does_not_leave_all_at_once() -> None:
+    plan = schedule.Schedule()
+    plan.configure(dict.fromkeys(KEYS, world.TCP), 0.0, random.Random(7).random)
+    assert plan.next_at() == 0.0
+    assert plan.due(2.0) == []
+    tenths = Counter[int]()
+    while (at := plan.next_at()) is not None and at < 5.0:
+        tenths[int((at - 2.0) / 0.3)] += len(plan.due(at))
+    assert sum(tenths.values()) == len(KEYS), "and still all of them within the interval"
+    assert len(tenths) == 10
+    assert max(tenths.values()) < 25

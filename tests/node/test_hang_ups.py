@@ -91,8 +91,8 @@ async def test_after_a_mistake_in_the_brain_it_is_woken_again() -> None:
 
     loop = asyncio.get_running_loop()
     mind = types.SimpleNamespace(growing=False, judging=False)
-    node = types.SimpleNamespace(brain=mind, _go_on=go_on, _timer=None, _wake=lambda: None)
+    asked: list[float] = []
+    node = types.SimpleNamespace(brain=mind, _go_on=go_on, _waking=types.SimpleNamespace(anew=asked.append))
     with pytest.raises(ValueError, match="a mistake"):
-        nodes.Node._wake(cast(Any, node))
-    assert node._timer.when() == pytest.approx(loop.time() + nodes.STUMBLE_S, abs=0.5)
-    node._timer.cancel()
+        nodes.Node._wake(cast(Any, node), 0.0)
+    assert asked == [pytest.approx(loop.time() + nodes.STUMBLE_S, abs=0.5)]

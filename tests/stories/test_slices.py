@@ -147,3 +147,23 @@ def test_who_is_touched_while_rings_are_made_waits_for_the_rest_behind_them_too(
     one.brain.woke(began_s + 0.2)
     assert not all_made(one, began_s + 0.2 + dirty.REST * 0.1 - 0.01)
     assert all_made(one, began_s + 0.201 + dirty.REST * 0.1)
+
+
+def test_A1_before_the_first_round_is_through_who_comes_up_costs_no_decision_and_who_goes_down_does() -> None:
+    one = world.World(TEXT)
+    while one.responder is None:
+        one.run(0.01)
+    grown = one.brain.revision
+    one.run(2)
+    assert not one.brain.judged()
+    soon = [at for at in range(MANY) if one.brain.health.endpoint_status(f"e{at}", "ipv4") == "up"]
+    assert soon
+    assert one.brain.revision == grown
+    one.run(10)
+    assert one.brain.judged()
+    assert {member.state for made in one.brain.decisions for tried in made.tried for member in tried.members} == {"up"}
+    one = world.World(TEXT)
+    one.sick[f"e{soon[0]}"] = "refused"
+    one.run(2)
+    assert not one.brain.judged()
+    assert one.ever(f"n{soon[0]}.example.com") == {"192.0.2.200"}
