@@ -136,4 +136,4 @@ def shown(text: str) -> str:
 def some(of: Sequence[str]) -> str:
     """Return the first three of some names (of whatever kind) as people read them, and how many more there are."""
     named = ", ".join(shown(one) for one in of[:3])
-    return named + (f" and {len(of) - 3} more" if len(of) > 3 else "")
+    return named + (f" and {len(of) - 3:,} more" if len(of) > 3 else "")

@@ -61,7 +61,7 @@ def _names(
     which = names.some(low)
     text = f"{which} {'is' if len(low) == 1 else 'are'} {words}"
     if len(low) > 3:
-        text = f"{len(low)} of {total} names are {words}: {which}"
+        text = f"{len(low):,} of {total:,} names are {words}: {which}"
     known = [since[("name", name)] for name in low if ("name", name) in since]
     down = _failed(shown, since)
     if down:
@@ -87,7 +87,8 @@ def _failed(shown: Mapping[str, rows.Rows], since: Since) -> tuple[str, float | 
     if worst is not None:
         said = worst["order"] or worst["measured"]
         words += f"; {worst['endpoint']}: {said}" if said else ""
-    more = f"; {len(failed) - 1} more pools are down" if len(failed) > 1 else ""
+    others = len(failed) - 1
+    more = f"; {others} more {'pool is' if others == 1 else 'pools are'} down" if others else ""
     return words + more + ".", began(first) or None
 
 

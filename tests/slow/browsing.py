@@ -18,10 +18,17 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
-# Notes in the page itself: breaches of the policy, and when the headline said what (by the wall clock, in ms).
+# Notes in the page itself: breaches of the policy, when the headline said what (by the wall clock, in ms), and what was
+# written on canvases, which nobody can ask for it later.
 WITNESS = """
 window.breaches = [];
 window.headlines = [];
+window.painted = [];
+const paint = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...where) {
+  window.painted.push({ canvas: this.canvas, text, px: parseFloat(/([\\d.]+)px/.exec(this.font)[1]) });
+  return paint.call(this, text, ...where);
+};
 document.addEventListener("securitypolicyviolation", (one) =>
   window.breaches.push(`${one.violatedDirective} ${one.blockedURI}`));
 document.addEventListener("DOMContentLoaded", () => {
@@ -32,6 +39,32 @@ document.addEventListener("DOMContentLoaded", () => {
   look();
   new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
 });
+"""
+# Every text that is to be seen, with its size; those that are written along the axes of plots too.
+TEXTS = """
+() => {
+  const found = [], range = document.createRange();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+    range.selectNodeContents(text);
+    const { width, height } = range.getBoundingClientRect(), of = text.parentElement;
+    const isSeen = text.data.trim() && width > 1 && height > 1 && of.checkVisibility();
+    if (isSeen && !of.closest(".unseen, .skip, .word"))
+      found.push({ text: text.data.trim(), px: parseFloat(getComputedStyle(of).fontSize) });
+  }
+  return found;
+}
+"""
+AXES = """
+() => painted.filter(({ canvas }) => canvas.isConnected && canvas.clientWidth)
+  .map(({ text, px }) => ({ text, px: px / devicePixelRatio }))
+"""
+# Lines of lists that begin inside of their panel and do not end there: whole ones are left out instead.
+CUT = """
+() => [...document.querySelectorAll(".events li, .names tbody tr, .sitelist li, .card")].filter((one) => {
+  const inner = one.getBoundingClientRect(), outer = one.closest(".panel, .pools").getBoundingClientRect();
+  return inner.width && inner.left < outer.right && inner.top < outer.bottom && inner.bottom > outer.bottom + 1;
+}).map((one) => one.textContent)
 """
 
 
@@ -56,6 +89,18 @@ class Tab:
     async def fits(self) -> None:
         """Fail when the page is wider than its window."""
         assert await self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    async def readable(self, least_px: float) -> int:
+        """Fail on a text that is smaller, a line of a list that is cut, or a page that is higher than its window.
+
+        Return how many texts stand along the axes of plots.
+        """
+        texts, axes = await self.page.evaluate(TEXTS), await self.page.evaluate(AXES)
+        assert len(texts) > 30
+        assert not [one for one in texts + axes if one["px"] < least_px]
+        assert not await self.page.evaluate(CUT)
+        assert await self.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        return len(axes)
 
     async def said_at(self, words: str) -> float:
         """Return when the headline first had these words, in wall-clock seconds."""

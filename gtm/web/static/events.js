@@ -5,7 +5,7 @@ import { draw, tools } from "./draw.js";
 import { on, say } from "./store.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { repeat } from "./vendor/lit-html/directives/repeat.js";
-import { bare, clock, count, sign } from "./words.js";
+import { bare, clock, count, sign, word } from "./words.js";
 
 const MOST = 500; // searched
 const SHOWN = 100; // drawn: each change draws them again
@@ -24,9 +24,12 @@ const tone = (one) => {
   return one.after === "fallback" ? "fallback" : "told";
 };
 
-const line = (one) => html`<li class=${tone(one)}><time datetime=${new Date(one.at * 1000).toISOString()}>${clock(one.at)}</time>
+// A day before today; the wall shows neither its year nor its seconds.
+const when = (text) => (text.length > 8 ? html`<span class="far">${text.slice(0, 5)}</span>${text.slice(5, 16)}<span class="far">${text.slice(16)}</span>` : text);
+
+const line = (one) => html`<li class=${tone(one)}><time datetime=${new Date(one.at * 1000).toISOString()}>${when(clock(one.at))}</time>
 <span class="sign" aria-hidden="true">${sign(tone(one))}</span><span class="what"><span class="kind">${one.kind}</span> <b>${bare(one.subject)}</b>
-${one.before ? `${one.before} → ` : ""}${one.after}${one.cause ? html` <span class="cause">${one.cause}</span>` : nothing}</span></li>`;
+${one.before ? `${word(one.before)} → ` : ""}${word(one.after)}${one.cause ? html` <span class="cause">${one.cause}</span>` : nothing}</span></li>`;
 
 // A check's first good result: a start has thousands of those. Who wants them asks for checks.
 const isFirstLook = (one) => one.kind === "check" && one.before === "unknown" && one.after === "up";

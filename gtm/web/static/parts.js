@@ -56,7 +56,7 @@ export const detects = (one) =>
 
 export const poolCard = (one, act, more, shares) => html`<article class="card ${one.condition}">
 <header><h3>${one.pool}</h3>${state(one.condition)}${act(`pool:${one.pool}`)}</header>
-<p class="facts">${one.up} of ${one.members} up${one.names ? ` · serves ${plural(one.names, "name", "names")}` : ""} ·
-${one.balance} · ${detects(one)}${one.since ? html` · ${since(one.since, "so for ")}` : nothing}</p>
+<p class="facts">${one.up} of ${one.members} up<span class="rest">${one.names ? ` · serves ${plural(one.names, "name", "names")}` : ""} ·
+${one.balance} · ${detects(one)}${one.since ? html` · ${since(one.since, "so for ")}` : nothing}</span></p>
 <ul class="members">${one.roster.map((each) => member(each, act, shares.get(`${one.pool}/${each.endpoint}`)))}</ul>
 ${one.members > one.roster.length ? more(one) : nothing}</article>`;

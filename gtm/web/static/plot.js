@@ -2,12 +2,16 @@
 
 import { clock } from "./words.js";
 
-const HEIGHT = 190;
+const HEIGHT_PX = 190;
+const TEXT_PX = 12; // all else in a plot is as much bigger as its text is
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]]; // lines differ by more than their colour
 const COLOURS = 8;
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const colour = (index) => css(`--line-${(index % COLOURS) + 1}`);
+// On the wall a plot is as high as there is room for, and its text as big as all other.
+export const walled = () => "wall" in document.documentElement.dataset;
+const textPx = () => (walled() ? parseFloat(getComputedStyle(document.documentElement).fontSize) : TEXT_PX);
 // Opaque, since areas are painted over each other.
 const tinted = (index) => `color-mix(in srgb, ${colour(index)} 45%, ${css("--panel")})`;
 
@@ -58,38 +62,44 @@ export class Plot {
   }
 
   options() {
+    const text = textPx();
+    const big = text / TEXT_PX;
     const line = (index) => ({
       label: this.lines[index].name,
       stroke: () => colour(index),
-      width: this.isStacked ? 1 : 1.75,
-      dash: this.isStacked ? [] : DASHES[Math.floor(index / 2) % DASHES.length],
+      width: (this.isStacked ? 1 : 1.75) * big,
+      dash: this.isStacked ? [] : DASHES[Math.floor(index / 2) % DASHES.length].map((one) => one * big),
       fill: this.isStacked ? () => tinted(index) : undefined,
       points: { show: this.at.length < 3 },
       spanGaps: false,
     });
-    const axis = { stroke: () => css("--muted"), grid: { stroke: () => css("--grid"), width: 1 }, ticks: { stroke: () => css("--grid"), width: 1 }, font: `12px ${css("--font")}` };
+    const axis = { stroke: () => css("--muted"), grid: { stroke: () => css("--grid"), width: 1 }, ticks: { stroke: () => css("--grid"), width: 1 }, font: `${text}px ${css("--font")}` };
     return {
       width: this.width(),
-      height: HEIGHT,
-      padding: [8, 26, 0, 0],
+      height: this.height(),
+      padding: [8 * big, 26 * big, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { show: !this.isStacked } },
       scales: { x: { time: true }, y: { range: (_, least, most) => (this.isStacked ? [0, 1] : [0, most > 0 ? most * 1.1 : 1]) } },
       series: [{}, ...this.order().map(line)],
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((one) => this.moment(one)), space: 76 }, { ...axis, size: 48, values: (_, ticks) => ticks.map((one) => this.format(one)) }],
+      axes: [{ ...axis, values: (_, ticks) => ticks.map((one) => this.moment(one)), size: big > 1 ? 2 * text : 50, space: 76 * big }, { ...axis, size: big > 1 ? (_, said) => 18 + 0.62 * text * Math.max(0, ...(said ?? []).map((one) => one.length)) : 48, space: 30 * big, values: (_, ticks) => ticks.map((one) => this.format(one)) }],
       hooks: { draw: [(chart) => this.mark(chart)], setCursor: [(chart) => this.tell(chart.cursor.idx ?? null)] },
     };
   }
 
-  // Seconds only where a plot is minutes long, and no year.
+  // Seconds only where a plot is minutes long, the day only where it is days long, and no year.
   moment(at) {
-    const short = this.at.at(-1) - this.at[0] < 300;
-    const text = clock(at).replace(/^\d{4}-/, "");
-    return short ? text : text.replace(/:\d\d$/, "");
+    const long_s = this.at.at(-1) - this.at[0];
+    const text = clock(at).slice(long_s < 43_200 ? -8 : -14);
+    return long_s < 300 ? text : text.replace(/:\d\d$/, "");
   }
 
   width() {
     return Math.max(240, this.box.clientWidth);
+  }
+
+  height() {
+    return walled() ? Math.max(HEIGHT_PX / 2, this.box.clientHeight) : HEIGHT_PX;
   }
 
   // A line down through the plot, with a triangle that points down for a fall and up for a return.
@@ -101,7 +111,7 @@ export class Plot {
     for (const { at, bad } of this.marks) {
       if (at < first || at > this.at.at(-1) + 15) continue;
       const x = Math.min(chart.valToPos(at, "x", true), bbox.left + bbox.width);
-      const size = 5 * devicePixelRatio;
+      const size = (5 * devicePixelRatio * textPx()) / TEXT_PX;
       ctx.strokeStyle = ctx.fillStyle = css(bad ? "--bad" : "--ok");
       ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
       ctx.beginPath();
@@ -132,17 +142,19 @@ export class Plot {
         const value = index === null ? values.findLast((one) => one !== null) ?? null : values[index];
         const said = document.createElement("b");
         said.textContent = value === null || value === undefined ? "–" : this.format(value);
-        row.append(swatch, ` ${name} `, said);
+        const called = document.createElement("span");
+        called.textContent = name;
+        row.append(swatch, " ", called, " ", said);
         return row;
       }),
     );
   }
 
-  // Other colours, or another width.
+  // Other colours, another size, or the wall: all that is taken from the page is taken anew.
   redress() {
     if (!this.chart || !this.box.isConnected) return;
-    this.chart.setSize({ width: this.width(), height: HEIGHT });
-    this.chart.redraw(false);
+    this.names = "";
+    this.show({ at: this.at, lines: this.lines }, this.marks);
   }
 
   destroy() {

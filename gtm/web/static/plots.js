@@ -2,12 +2,13 @@
 
 import { ask, query } from "./api.js";
 import { draw, now, tools } from "./draw.js";
-import { Plot } from "./plot.js";
+import { Plot, walled } from "./plot.js";
 import { mayRead, on, say } from "./store.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { clock, number, percent } from "./words.js";
 
-const MOST_LINES = 8; // more cannot be told apart; the busiest are shown, and the API has them all
+// More cannot be told apart, on the wall from five metres; the busiest are shown, and the API has them all.
+const mostLines = () => (walled() ? 5 : 8);
 const TABLE_ROWS = 12;
 const ASKERS_S = 30;
 const RANGES = [["15m", "15 minutes"], ["1h", "1 hour"], ["1d", "1 day"], ["31d", "31 days"]];
@@ -38,7 +39,7 @@ function shares(lines) {
 function linesOf(plot) {
   const sent = found.get(`${plot.kind}/${plot.by}`);
   if (!sent?.at.length || !sent.series.length) return null;
-  const kept = sent.series.slice(0, MOST_LINES).sort((one, other) => one.name.localeCompare(other.name));
+  const kept = sent.series.slice(0, mostLines()).sort((one, other) => one.name.localeCompare(other.name));
   return { at: sent.at, lines: plot.stacked ? shares(kept) : kept, hidden: sent.series.length - kept.length };
 }
 
@@ -60,7 +61,7 @@ const figure = (plot) => {
   const data = linesOf(plot);
   return data === null
     ? nothing
-    : html`<figure data-plot=${plot.id}><figcaption>${plot.title}${data.hidden > 0 ? html` <span class="muted">(the ${MOST_LINES} busiest)</span>` : nothing}</figcaption>
+    : html`<figure data-plot=${plot.id}><figcaption>${plot.title}${data.hidden > 0 ? html` <span class="muted">(the ${data.lines.length} busiest)</span>` : nothing}</figcaption>
 <div class="canvas" role="img" aria-label=${inWords(plot, data)}></div><ul class="legend" aria-hidden="true"></ul>${table(plot, data)}</figure>`;
 };
 
@@ -69,7 +70,7 @@ function redraw() {
   if (!panel) return;
   const shown = PLOTS.map((plot) => [plot, linesOf(plot)]).filter(([, data]) => data !== null);
   panel.hidden = false;
-  draw("plots", shown.length ? html`<div class="plotting">${PLOTS.map(figure)}</div>` : html`<p class="none">Nothing is measured yet: the first points come within ten seconds.</p>`);
+  draw("plots", shown.length ? html`<div class="plotting">${PLOTS.map(figure)}</div>` : html`<p class="none">Nothing is measured yet: nobody asks, and no check looks.</p>`);
   for (const [plot, data] of shown) {
     const at = panel.querySelector(`[data-plot="${plot.id}"]`);
     let one = drawn.get(plot.id);
@@ -133,6 +134,10 @@ export function plots() {
       .map((one) => ({ at: one.at, bad: FALLS.has(one.after), words: `${one.subject} ${one.after}` }));
     if (drawn.size) redraw();
   });
-  for (const topic of ["theme", "resize"]) on(topic, () => drawn.forEach((one) => one.redress()));
-  addEventListener("resize", () => drawn.forEach((one) => one.redress()));
+  const redress = () => {
+    if (drawn.size) redraw();
+    drawn.forEach((one) => one.redress());
+  };
+  for (const topic of ["theme", "resize"]) on(topic, redress);
+  addEventListener("resize", redress);
 }

@@ -27,18 +27,19 @@ ${also.length ? html`<ul class="also" aria-label="What else is wrong">${also.map
 
 let rate = null; // answers per second now, as the plots know it
 
-const tile = (words, some, of, low = of !== undefined && some < of) =>
-  html`<li class=${low ? "low" : ""}><b>${some}${of === undefined ? nothing : html`<small> of ${count(of)}</small>`}</b><span>${words}</span></li>`;
+// What is calm says nothing on the wall.
+const tile = (words, some, of, low = of !== undefined && some < of, calm = false) =>
+  html`<li class=${low ? "low" : calm ? "calm" : ""}><b>${some}${of === undefined ? nothing : html`<small> of ${count(of)}</small>`}</b><span>${words}</span></li>`;
 
 function tiles({ counts, workers, orders_total }) {
   const { names, pools, endpoints } = counts;
   const up = (endpoints.up ?? 0) + (endpoints.ordered ?? 0) + (endpoints.stale ?? 0) + (endpoints.weak ?? 0);
-  const of = (words, some = 0, all = 0) => tile(words, count(some), all, some < all);
+  const of = (words, some = 0, all = 0, calm = false) => tile(words, count(some), all, some < all, calm);
   draw(
     "tiles",
     html`${of("names on their first pool", names.first, names.total)}${of("pools at full strength", pools.up, pools.total)}
 ${of("endpoint addresses up", up, endpoints.total)}${rate === null ? nothing : tile("answers per second", rate)}
-${tile(orders_total === 1 ? "order in force" : "orders in force", count(orders_total))}${of("workers alive", workers.alive, workers.of)}`,
+${tile(orders_total === 1 ? "order in force" : "orders in force", count(orders_total), undefined, false, !orders_total)}${of("workers alive", workers.alive, workers.of, true)}`,
   );
 }
 
