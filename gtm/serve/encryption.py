@@ -21,7 +21,7 @@ class Changing:
     def _bare(self) -> ssl.SSLContext:
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996 sections 4 and 5, RFC 9325 section 3.1.1
-        made.options |= ssl.OP_NO_RENEGOTIATION  # of TLS 1.2: work without end on one connection
+        made.options |= ssl.OP_NO_RENEGOTIATION  # RFC 9325 section 3.5: work without end on one connection
         made.set_alpn_protocols(self._alpn)
         return made
 

@@ -279,3 +279,13 @@ async def test_tls_before_1_2_is_refused(world: World) -> None:
         await world.connect(sockets.TLS, ssl=context, server_hostname="ns1.example")
     await world.holding(0)
     assert world.wrong == ["tls"]
+
+
+def test_nobody_may_renegotiate() -> None:
+    changing = encryption.Changing(("dot",))
+    made = CA.issue_cert("ns1.example")
+    chain = b"".join(blob.bytes() for blob in made.cert_chain_pems)
+    changing.take(chain.decode(), made.private_key_pem.bytes().decode())
+    for context in (changing.context, changing._newest):
+        assert context is not None
+        assert context.options & ssl.OP_NO_RENEGOTIATION

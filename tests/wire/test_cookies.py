@@ -121,6 +121,16 @@ def test_a_cookie_is_good_for_an_hour_and_from_five_minutes_ahead(age_s: int, go
     assert world.rcode(one.ask(given)) == ("NOERROR" if good else "BADCOOKIE")
 
 
+@pytest.mark.parametrize(("age_s", "good"), [(-300, True), (100, True), (3600, True), (3601, False)])
+def test_the_time_in_a_cookie_wraps(age_s: int, good: bool) -> None:
+    one = Asker(require=True)
+    one.jar.tick(2**32 - 50)
+    given = one.told(CLIENT)
+    assert given[12:16] == (2**32 - 50).to_bytes(4)
+    one.jar.tick(2**32 - 50 + age_s)
+    assert world.rcode(one.ask(given)) == ("NOERROR" if good else "BADCOOKIE")
+
+
 def test_a_wrong_cookie_is_answered_with_a_fresh_one() -> None:
     one = Asker()
     given = one.told(CLIENT)

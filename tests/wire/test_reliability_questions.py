@@ -196,6 +196,22 @@ def test_9715_sizes_are_at_least_512_and_at_most_1232(size: int) -> None:
     assert len(reply) <= min(max(size, 512), 1232)
 
 
+@pytest.mark.parametrize("size", [0, 1, 100, 511, 512])
+def test_6891_6_2_3_a_size_under_512_is_512_and_not_less(size: int) -> None:
+    rest = OPT(size)
+    whole = SERVER.raw(packet(counts=(1, 0, 0, 1), rest=rest))
+    assert head(whole) == (0x8400, 0)
+    assert whole is not None
+    assert 20 < len(whole) < 512  # whole, though it is longer than most of these sizes
+    assert whole[6:8] == b"\0\1"
+
+
+def test_9824_3_5_nxname_cannot_be_asked_for() -> None:
+    for rest, counts in ((b"", (1, 0, 0, 0)), (OPT(), (1, 0, 0, 1))):
+        assert asked(question=TOP + b"\0\x80\0\1", counts=counts, rest=rest) == (0x8000, 1)
+    assert asked(question=TOP + b"\0\x7f\0\1") == (0x8400, 0)
+
+
 @pytest.mark.parametrize("code", [10, 11, 12, 18, 65001])
 def test_6891_what_we_do_not_do_over_udp_is_ignored(code: int) -> None:
     data = struct.pack(">HH", code, 8) + bytes(8)
