@@ -33,7 +33,7 @@ ALIKE = -1  # the view of all policies without checks of their own
 
 _Prepared = tuple[model.Snapshot, seen.Networks, audience.Partition, compiler.Grown, users.Users]
 Judge = kept.Judge
-Remembered = Mapping[model.CheckKey, tuple[model.Status, float, str]]
+Remembered = Mapping[model.CheckKey, seen.Known]
 
 
 class Brain:
@@ -179,13 +179,13 @@ class Brain:
         return bool(self._dirty) or self.growing or self._filling is not None
 
     def remembered(self, now: float, of: Collection[str] | None = None) -> Remembered:
-        """Return what is worth keeping over a restart: status, wall clock of its last confirmation, reason.
+        """Return what is worth keeping over a restart, with the wall clock of its last confirmation.
 
         `of` are the endpoints that are meant, None all of them.
         """
         return {
-            key: (status, now - age_s + self.wall_offset_s, reason)
-            for key, (status, age_s, reason) in self.health.remember(now, of).items()
+            key: known._replace(at_s=now - known.at_s + self.wall_offset_s)
+            for key, known in self.health.remember(now, of).items()
         }
 
     def decide(

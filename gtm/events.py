@@ -137,9 +137,9 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Keep this health for the next start: status, wall-clock time of its last confirmation, reason, by check."""
+    """Keep this health for the next start, by check."""
 
-    states: Mapping[model.CheckKey, tuple[model.Status, float, str]]
+    states: Mapping[model.CheckKey, seen.Known]
 
 
 Effect = RunProbe | SwapTable | SwapRings | Emit | Remember

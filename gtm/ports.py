@@ -44,10 +44,10 @@ class Store(Protocol):
     async def close(self) -> None:
         """Write what is pending and let go."""
 
-    async def health(self) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
-        """Return the remembered status, wall-clock time of its last confirmation, and reason, by check."""
+    async def health(self) -> Mapping[model.CheckKey, seen.Known]:
+        """Return what is remembered, by check."""
 
-    async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
+    async def remember(self, states: Mapping[model.CheckKey, seen.Known]) -> None:
         """Keep these."""
 
     async def orders(self) -> tuple[seen.Override, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gtm import model
 
@@ -43,6 +43,17 @@ class ProbeResult:
     reached: bool = False
     silent: bool = False
     stalled_s: float = 0.0
+
+
+class Known(NamedTuple):
+    """What is known of a check and outlives the process. `at_s` is the wall clock at its last confirmation, inside the
+    health engine the age of that, in seconds; `reached` says whether the server itself answered then.
+    """
+
+    status: model.Status
+    at_s: float
+    reason: str
+    reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

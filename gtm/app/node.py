@@ -133,7 +133,7 @@ class Node:
             dice=random.random,  # spreads probes; nothing secret
             # Above what the workers answer from already, if an earlier control process gave it to them (semantics G1).
             first_revision=max(self.bound.revision, older),
-            remembered={key: (status, wall - at, reason) for key, (status, at, reason) in remembered.items()},
+            remembered={key: known._replace(at_s=wall - known.at_s) for key, known in remembered.items()},
         )
         await self.following.recall()
         self.brain.serials |= await self.secondaries.zones.recall()

@@ -65,12 +65,12 @@ class Health:
         snapshot: model.Snapshot,
         now: float,
         dice: Callable[[], float],
-        remembered: Mapping[model.CheckKey, tuple[model.Status, float, str]],
+        remembered: Mapping[model.CheckKey, seen.Known],
     ) -> None:
         """Take a new configuration. Checks that survive keep state and time; new ones are unknown.
 
-        `remembered` is (status, age in seconds, reason) by check, used by the first configuration only. `dice`
-        gives numbers from 0 to 1.
+        `remembered` is by check, with its age, and used by the first configuration only. `dice` gives numbers from 0
+        to 1.
         """
         first, self._configured = not self._configured, True
         self._snapshot, self._dice = snapshot, dice
@@ -266,12 +266,10 @@ class Health:
         """Return what is measured, by check."""
         return {key: watch.state for key, watch in self._watches.items()}
 
-    def remember(
-        self, now: float, of: Collection[str] | None = None
-    ) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
-        """Return (status, age in seconds, reason) by check for the next start; what the guard holds stays held."""
+    def remember(self, now: float, of: Collection[str] | None = None) -> Mapping[model.CheckKey, seen.Known]:
+        """Return what the next start is to know, with its age, by check; what the guard holds stays held."""
         return {
-            key: (status, now - watch.state.last_s, watch.state.reason)
+            key: seen.Known(status, now - watch.state.last_s, watch.state.reason, watch.reached)
             for key, watch in self._watches.items()
             if (of is None or key.endpoint in of) and (status := self._status(key)) != "unknown"
         }

@@ -90,12 +90,14 @@ class Watches:
             self._silences.set(key, max(watch.limit_s, now))
         return {key for key, watch in before.items() if self._watches.get(key) is not watch}
 
-    def recall(self, remembered: Mapping[model.CheckKey, tuple[model.Status, float, str]], now: float) -> None:
-        """Take remembered (status, age in seconds, reason) where they are young enough."""
-        for key, (status, age_s, reason) in remembered.items():
+    def recall(self, remembered: Mapping[model.CheckKey, seen.Known], now: float) -> None:
+        """Take what is remembered, with its age, where it is young enough."""
+        for key, known in remembered.items():
             watch = self._watches.get(key)
-            if watch is not None and age_s < REMEMBERED_S:
-                watch.state = seen.HealthState(status, since_s=now - age_s, last_s=now - age_s, reason=reason)
+            if watch is not None and known.at_s < REMEMBERED_S:
+                then_s = now - known.at_s
+                watch.state = seen.HealthState(known.status, since_s=then_s, last_s=then_s, reason=known.reason)
+                watch.reached = known.reached
 
     def __getitem__(self, key: model.CheckKey) -> Watch:
         return self._watches[key]

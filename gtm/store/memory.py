@@ -17,7 +17,7 @@ class MemoryStore:
     def __init__(self, *, now: Callable[[], float] = time.time, max_events: int = bounds.MAX_EVENTS) -> None:
         """`now` is the wall clock in seconds."""
         self._now = now
-        self._health: dict[model.CheckKey, tuple[model.Status, float, str]] = {}
+        self._health: dict[model.CheckKey, seen.Known] = {}
         self._orders: dict[str, seen.Override] = {}
         self._events: deque[events.Event] = deque(maxlen=max_events)
         self._last_id = 0
@@ -31,11 +31,11 @@ class MemoryStore:
     async def close(self) -> None:
         """There is nothing to let go."""
 
-    async def health(self) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
+    async def health(self) -> Mapping[model.CheckKey, seen.Known]:
         """See `ports.Store`."""
         return dict(self._health)
 
-    async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
+    async def remember(self, states: Mapping[model.CheckKey, seen.Known]) -> None:
         """See `ports.Store`."""
         oldest = self._now() - bounds.MAX_HEALTH_AGE_S
         self._health = {key: state for key, state in {**self._health, **states}.items() if state[1] >= oldest}

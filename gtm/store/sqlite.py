@@ -59,6 +59,7 @@ MIGRATIONS = (
     ) STRICT;
     """,
     "ALTER TABLE orders ADD COLUMN break_glass INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE health ADD COLUMN reached INTEGER NOT NULL DEFAULT 0;",
 )
 # Only these say that the file itself is broken; a full disk or a lock says nothing of the kind.
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -216,17 +217,22 @@ class SqliteStore:
 
     # --- what ports.Store asks for -------------------------------------------------------------------------------
 
-    async def health(self) -> Mapping[model.CheckKey, tuple[model.Status, float, str]]:
+    async def health(self) -> Mapping[model.CheckKey, seen.Known]:
         """See `ports.Store`."""
-        rows = await self._read("SELECT profile, endpoint, family, name, status, confirmed_at, reason FROM health")
-        return {model.CheckKey(*row[:4]): cast(tuple[model.Status, float, str], row[4:]) for row in rows}
+        rows = await self._read(
+            "SELECT profile, endpoint, family, name, status, confirmed_at, reason, reached FROM health"
+        )
+        return {
+            model.CheckKey(*key): seen.Known(status, at_s, reason, bool(reached))
+            for *key, status, at_s, reason, reached in rows
+        }
 
-    async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
+    async def remember(self, states: Mapping[model.CheckKey, seen.Known]) -> None:
         """See `ports.Store`."""
         rows = [(*key, *state) for key, state in states.items()]
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
             db.execute("DELETE FROM health WHERE confirmed_at < ?", (self._now() - bounds.MAX_HEALTH_AGE_S,))
 
         await self._write(work)

@@ -150,7 +150,13 @@ def _eased(shown: Mapping[str, rows.Rows], since: Since, but: str) -> Iterator[H
         who = list(dict.fromkeys(str(row["endpoint"]) for row in eased))
         text = f"{but}{names.some(who)} {'has' if len(who) == 1 else 'have'} too much to do."
         why = f"{who[0]}: {eased[0]['overload']}." if len(who) > 1 else f"{eased[0]['overload']}."
-        yield Headline("warn", text, why, since.get(("endpoint", who[0]), (None, ""))[0])
+        at = max((at for (kind, of), (at, _) in since.items() if _of(kind, of) == who[0]), default=None)
+        yield Headline("warn", text, why, at)
+
+
+def _of(kind: str, subject: str) -> str:
+    """Return the endpoint that an event is about, itself or one of its checks (PROFILE/ENDPOINT/...); else nothing."""
+    return subject if kind == "endpoint" else subject.split("/")[1] if kind == "check" else ""
 
 
 def _is(check: str, row: rows.Row, names: Sequence[str]) -> bool:

@@ -131,7 +131,7 @@ def test_A9_the_verdicts_that_are_held_are_what_is_remembered() -> None:
     run.go(20.0)
     cut(run)
     run.go(60.0)
-    assert {status for status, _, _ in run.health.remember(run.now).values()} == {"up"}
+    assert {known.status for known in run.health.remember(run.now).values()} == {"up"}
 
 
 def test_A9_switching_the_guard_off_lets_what_is_measured_count() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtm import model
+from gtm import model, seen
 from gtm.health import ballot, engine, orders, standings, verdict
 from tests.health import world
 
@@ -84,7 +84,7 @@ def test_B11_the_first_judgement_at_the_start_is_no_return() -> None:
 def test_B11_a_member_that_was_down_at_the_start_returns_like_any_other() -> None:
     run = world.Run(
         world.World([world.pool("eu", "fra-1", check=world.expr("tcp"), failback_s=60.0)], [world.quick()]),
-        remembered={model.CheckKey("tcp", "fra-1", "ipv4"): ("down", 10.0, "refused")},
+        remembered={model.CheckKey("tcp", "fra-1", "ipv4"): seen.Known("down", 10.0, "refused")},
     )
     run.go(10.0)
     assert run.verdict("fra-1").held

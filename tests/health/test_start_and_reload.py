@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from gtm import model
+from gtm import model, seen
 from gtm.health import engine
 from tests.health import world
 
@@ -73,14 +73,14 @@ def test_A1_pushed_results_are_not_waited_for() -> None:
 
 @pytest.mark.parametrize(("age_s", "status"), [(299.0, "down"), (300.0, "unknown")])
 def test_A1_remembered_health_counts_for_five_minutes(age_s: float, status: model.Status) -> None:
-    run = world.Run(TWO, remembered={KEY_A: ("down", age_s, "refused"), KEY_B: ("up", 1.0, "")})
+    run = world.Run(TWO, remembered={KEY_A: seen.Known("down", age_s, "refused"), KEY_B: seen.Known("up", 1.0, "")})
     assert run.verdict("a").state == status
     assert run.verdict("b").state == "up"
     assert run.health.judged(run.now) is (status == "down")
 
 
 def test_A1_what_is_remembered_of_checks_that_are_gone_is_dropped() -> None:
-    run = world.Run(TWO, remembered={model.CheckKey("old", "z", "ipv6"): ("down", 1.0, "")})
+    run = world.Run(TWO, remembered={model.CheckKey("old", "z", "ipv6"): seen.Known("down", 1.0, "")})
     assert set(run.health.states()) == {KEY_A, KEY_B}
 
 
@@ -97,7 +97,7 @@ def test_A1_what_is_to_be_remembered_is_what_the_next_start_takes() -> None:
 
 
 def test_A1_an_old_memory_is_not_made_young_by_restarts() -> None:
-    run = world.Run(TWO, remembered={KEY_A: ("down", 200.0, "refused")})
+    run = world.Run(TWO, remembered={KEY_A: seen.Known("down", 200.0, "refused")})
     assert run.health.remember(run.now + 50.0)[KEY_A][1] == 250.0
 
 

@@ -91,7 +91,7 @@ class Run:
         self,
         world: World,
         *,
-        remembered: Mapping[model.CheckKey, tuple[model.Status, float, str]] | None = None,
+        remembered: Mapping[model.CheckKey, seen.Known] | None = None,
         dice: Callable[[], float] | None = None,
     ) -> None:
         self.world = world

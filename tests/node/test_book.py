@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
-from gtm import errors, events, model
+from gtm import errors, events, model, seen
 from gtm.app import book
 from gtm.store import memory
 
@@ -41,7 +41,7 @@ class Shaky(memory.MemoryStore):
             raise errors.StoreError("database or disk is full")
         await super().keep_papers(changes)
 
-    async def remember(self, states: Mapping[model.CheckKey, tuple[model.Status, float, str]]) -> None:
+    async def remember(self, states: Mapping[model.CheckKey, seen.Known]) -> None:
         self._look()
         await super().remember(states)
 
@@ -83,18 +83,18 @@ async def test_F5_a_store_that_cannot_be_used_at_the_start_is_used_as_soon_as_it
         one.store.broken = True
         assert await one.book.recall() == ({}, ())
         one.happened("node", "ns1", "", "started", "")
-        await one.book.remember({KEY: ("up", 999.0, "")})
+        await one.book.remember({KEY: seen.Known("up", 999.0, "")})
         await one.turn()
         assert not one.book.works
         assert [event.subject for event in one.told] == [URL, "ns1"], "what cannot be kept is told all the same"
         one.store.broken = False
-        await one.book.remember({KEY: ("up", 999.0, "")})
+        await one.book.remember({KEY: seen.Known("up", 999.0, "")})
         await one.turn()
         assert one.book.works
         assert one.returns == [False]
         assert await one.kept() == [(URL, "unusable"), ("ns1", "started"), (URL, "usable")]
         assert [event.subject for event in one.told] == [URL, "ns1", URL], "and once only"
-        assert await one.store.health() == {KEY: ("up", 999.0, "")}
+        assert await one.store.health() == {KEY: seen.Known("up", 999.0, "")}
 
 
 async def test_F5_a_store_is_seen_to_be_back_though_nothing_happens_that_would_be_kept(

@@ -46,17 +46,22 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_health_comes_back_as_it_was_remembered(world: World) -> None:
     assert await world.store.health() == {}
-    await world.store.remember({CHECK: ("up", NOW, ""), CHECK_PER_NAME: ("down", NOW - 5, "status 503")})
-    await world.store.remember({CHECK: ("down", NOW + 1, "time-out")})
+    await world.store.remember(
+        {CHECK: seen.Known("up", NOW, ""), CHECK_PER_NAME: seen.Known("down", NOW - 5, "status 503", True)}
+    )
+    await world.store.remember({CHECK: seen.Known("down", NOW + 1, "time-out")})
     found = await world.store.health()
-    assert found == {CHECK: ("down", NOW + 1, "time-out"), CHECK_PER_NAME: ("down", NOW - 5, "status 503")}
+    assert found == {
+        CHECK: seen.Known("down", NOW + 1, "time-out"),
+        CHECK_PER_NAME: seen.Known("down", NOW - 5, "status 503", True),
+    }
     assert all(isinstance(key, model.CheckKey) for key in found)
 
 
 async def test_health_of_checks_that_went_away_is_forgotten_in_the_end(world: World) -> None:
-    await world.store.remember({CHECK: ("up", NOW, "")})
+    await world.store.remember({CHECK: seen.Known("up", NOW, "")})
     world.now = NOW + bounds.MAX_HEALTH_AGE_S + 1
-    await world.store.remember({CHECK_PER_NAME: ("up", world.now, "")})
+    await world.store.remember({CHECK_PER_NAME: seen.Known("up", world.now, "")})
     assert set(await world.store.health()) == {CHECK_PER_NAME}
 
 

@@ -46,11 +46,11 @@ async def emptied(store: sqlite.SqliteStore) -> None:
 
 async def test_everything_survives_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path / "gtm.db") as store:
-        await store.remember({CHECK: ("down", NOW, "refused")})
+        await store.remember({CHECK: seen.Known("down", NOW, "refused")})
         await store.put_order(ORDER)
         kept = await store.append([events.Event(NOW, "order", "fra-1", "", "drain", "by ops")])
     async with opened(tmp_path / "gtm.db") as store:
-        assert await store.health() == {CHECK: ("down", NOW, "refused")}
+        assert await store.health() == {CHECK: seen.Known("down", NOW, "refused")}
         assert await store.orders() == (ORDER,)
         assert await store.events() == kept
     assert names(tmp_path) == ["gtm.db"]

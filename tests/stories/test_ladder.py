@@ -241,8 +241,8 @@ def test_A10_a_flapping_member_is_held_down_longer_each_time() -> None:
 def test_A1_remembered_health_is_used_at_start_so_a_dead_node_is_not_handed_out_again() -> None:
     world = World(config())
     keys = list(world.brain.snapshot.checks)
-    remembered: dict[model.CheckKey, tuple[model.Status, float, str]] = {
-        key: ("down" if key.endpoint == "a1" else "up", 30.0, "connection refused") for key in keys
+    remembered: dict[model.CheckKey, seen.Known] = {
+        key: seen.Known("down" if key.endpoint == "a1" else "up", 30.0, "connection refused") for key in keys
     }
     again = World(config(), remembered=remembered)
     assert again.brain.judged()

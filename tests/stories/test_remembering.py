@@ -14,7 +14,7 @@ def reborn(before: World) -> World:
     wall = WALL_S - 1000.0 + before.now
     after = World(
         test_ladder.config(),
-        remembered={key: (status, wall - at, why) for key, (status, at, why) in before.kept.items()},
+        remembered={key: known._replace(at_s=wall - known.at_s) for key, known in before.kept.items()},
     )
     assert after.brain.judged()
     return after
@@ -46,5 +46,5 @@ def test_what_is_remembered_stays_young_though_nothing_changes() -> None:
     world = test_ladder.judged()
     world.run(60)
     wall = WALL_S - 1000.0 + world.now
-    assert all(wall - at < 10 for _, at, _ in world.kept.values())
+    assert all(wall - known.at_s < 10 for known in world.kept.values())
     assert len(world.kept) == 8 - 2, "each check: four endpoints, two of them with two families"

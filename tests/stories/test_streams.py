@@ -183,3 +183,15 @@ def test_A13_a_member_s_share_of_its_pool_is_what_names_with_checks_of_their_own
     assert roster() == {"a": (0.5, well), "b": (0.5, well)}
     die(world, "a")
     assert roster() == {"a": (0.25, well), "b": (0.75, well)}  # none of the news, half of the sport
+
+
+def test_A12_a_source_that_was_dead_when_the_process_ended_is_dead_when_it_starts_again() -> None:
+    world = judged(more=", source_down: slate")
+    die(world, "a", "b")
+    assert world.ever(NEWS) == {SLATE}
+    wall_s = world.now + world.brain.wall_offset_s
+    again = World(
+        CONFIG.replace(" POOL", "").replace(" TRY", "").replace(" MORE", ", source_down: slate"),
+        remembered={key: known._replace(at_s=wall_s - known.at_s) for key, known in world.kept.items()},
+    )
+    assert again.ever(NEWS) == {SLATE}

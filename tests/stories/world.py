@@ -61,7 +61,7 @@ class World:
         self.busy: dict[object, str] = {}
         self.measured: dict[object, dict[str, model.Value]] = {}
         self.log: list[events.Event] = []
-        self.kept: dict[model.CheckKey, tuple[model.Status, float, str]] = {}  # as a store would hold it
+        self.kept: dict[model.CheckKey, seen.Known] = {}  # as a store would hold it
         self.probed: list[tuple[float, str]] = []
         self._results: list[tuple[float, int, seen.ProbeResult]] = []
         self._tick = itertools.count()
