@@ -152,6 +152,8 @@ class Rules:
             gone = home.facts.pop(key)
             if home.open_for:
                 home.past[key] = gone.seen, now
+                while len(home.past) > MOST_FACTS:
+                    del home.past[next(iter(home.past))]
             self._changed(home)
             self._dirty = True
 

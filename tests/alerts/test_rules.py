@@ -387,3 +387,20 @@ def test_what_cannot_be_held_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> No
     it = Story(ALL)
     it.down(*(f"fra-{n}" for n in range(1, 10)))
     assert sum(len(one.facts) for one in it.rules.incidents.values()) == 3
+
+
+def test_G6_what_comes_and_goes_while_an_incident_goes_on_is_remembered_up_to_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rules, "MOST_FACTS", 5)
+    it = Story("[{kind: exec, command: x, on: [endpoint]}]")
+    it.down("fra-1", "fra-2", "fra-3")
+    assert whats(it.run(60)) == ["firing"]
+    for at in range(4, 40):
+        it.down(f"fra-{at}")
+        it.run(2)
+        it.up(f"fra-{at}")
+        assert all(len(one.past) <= 5 for one in it.rules.incidents.values())
+    assert any(len(one.past) == 5 for one in it.rules.incidents.values())
+    it.up("fra-1", "fra-2", "fra-3")
+    assert "resolved" in whats(it.run(1200))

@@ -175,6 +175,13 @@ async def test_what_was_measured_by_checks_that_are_gone_is_forgotten() -> None:
     assert one.probe_counts[("http", "ok")] == 1
 
 
+def test_G6_texts_that_were_measured_are_not_held() -> None:
+    one, key = measuring.Measuring(lambda *_: None), model.CheckKey("http", "fra-1", "ipv4")
+    found: dict[str, model.Value] = {"status": 200, "body": "x" * 262_144, "header.Age": "5", "ok": True, "rtt": 0.5}
+    one.probed("http", seen.ProbeResult(key, "ns1", 0.0, True, measures=found))
+    assert one.measures == {key: {"status": 200, "ok": True, "rtt": 0.5}}
+
+
 async def test_G6_names_pools_and_endpoints_that_are_gone_are_counted_as_others_and_no_sum_falls() -> None:
     one, service = measuring.Measuring(lambda *_: None), answering.Service("_rtmp._tcp", 1935)
     whole = world.snapshot(
