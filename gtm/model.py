@@ -42,7 +42,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number or text that a probe reports. `unit` is `s`, `bytes`, `days`, `` or `text`; durations are seconds.
+    """A number or text that a probe reports. `unit` is `s`, `bytes`, `bit/s`, `days`, `` or `text`; times are seconds.
 
     A name that ends in `.*` stands for a family (`header.*`, `json.*`).
     """

@@ -9,6 +9,8 @@ from gtm import errors
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_BITS_PER_S = {"G": 1e9, "M": 1e6, "k": 1e3, "": 1.0}
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([GMk]?)bit/s")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -50,6 +52,20 @@ def show_seconds(duration_s: float) -> str:
             out += f"{left // size}{unit}"
             left %= size
     return out or "0s"
+
+
+def bits_per_s(text: str) -> float:
+    """Return a rate in bits per second: `4.2 Mbit/s`, `800kbit/s`. Raises `UnitError`."""
+    found = _RATE.fullmatch(text.strip())
+    if found is None:
+        raise errors.UnitError(f"{text!r} is not a rate: write 800 kbit/s or 4.2 Mbit/s")
+    return float(found[1]) * _BITS_PER_S[found[2]]
+
+
+def show_bits_per_s(rate: float) -> str:
+    """Return a rate with two or three figures, as `bits_per_s` reads it: 4_213_377 → `4.21 Mbit/s`."""
+    prefix, size = next(((one, of) for one, of in _BITS_PER_S.items() if abs(rate) >= of), ("", 1.0))
+    return f"{round(rate / size, 0 if abs(rate) >= 100 * size else 2):.12g} {prefix}bit/s"
 
 
 def percent(text: str) -> float:

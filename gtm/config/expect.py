@@ -18,6 +18,7 @@ _UNLESS = re.compile(r"(.*\S)\s+unless\s+overloaded", re.DOTALL)
 _RELATIVE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*\*\s*)?([A-Za-z][\w.*\-\[\]]*)")
 _RANGE = re.compile(r"(.+?)\.\.(.+)")
 _QUOTES = ('"', "'")
+_NOT_A = {"s": ("duration", "time: write 500ms or 5s"), "bit/s": ("rate", "rate: write 800kbit/s or 4.2Mbit/s")}
 MAX_PATTERN_CHARACTERS = 500
 """Regular expressions run on every probe: a longer one is a program."""
 
@@ -160,11 +161,13 @@ def _figure(line: _Line, said: str) -> float:
     try:
         if unit == "s":
             return units.seconds(said)
+        if unit == "bit/s" and said.endswith(unit):
+            return units.bits_per_s(said)
         if said.endswith("%") and unit == "":
             return units.percent(said)
     except errors.UnitError:
-        hint = f"{line.name} is a time: write 500ms or 5s" if unit == "s" else ""
-        raise ExpectError(f"{said!r} is not a {'duration' if unit == 's' else 'percentage'}", hint) from None
+        what, hint = _NOT_A.get(unit, ("percentage", ""))
+        raise ExpectError(f"{said!r} is not a {what}", f"{line.name} is a {hint}" if hint else "") from None
     if unit == "bytes" and (size := fields.SIZE.fullmatch(said)):
         return float(size[1]) * fields.BYTES[size[2] or "B"]
     value = marks.scalar(re.sub(r"\s*(?:d|days?)$", "", said) if unit == "days" else said)

@@ -20,6 +20,7 @@ MOVED = 3.0
 STALLED = 1.5  # target durations without a segment: it stands still (rfc8216bis section 6.2.1)
 SKEW_S = 2.0  # a clock that is off by less has explained nothing
 HICCUPS = 4  # one in so many comparisons may be a hiccup
+OLDEST = 3  # comparisons that say together how it was at first
 FRESH = 2.0  # intervals: who was last looked at before that is no measure for others
 PAST = 12  # comparisons that tell a constant distance from one that comes and goes
 # Once there are so many, one in this time is remembered. So a node that falls behind and stays there is held to have
@@ -87,7 +88,10 @@ def remark(mine: Edge, lags_s: Sequence[float]) -> Remark | None:
     if mine.skew_s > SKEW_S and abs(mine.skew_s - abs(behind_s)) <= mine.target_s:
         return Remark(f"{where}: its clock is off by {mine.skew_s:.1f}s", harmless=True)
     if not moved:
-        always = "always " if len(lags_s) >= PAST else "so far always "
+        # The usual may be a step of some minutes ago: how it was at first tells, less a hiccup.
+        first_s = statistics.median(lags_s[:OLDEST])
+        steady = len(lags_s) >= PAST and abs(behind_s - first_s) <= MOVED * mine.target_s
+        always = "always " if steady else ""
         return Remark(f"{always}{where}: another encoder's clock, or a longer way", harmless=True)
     if behind_s < 0:
         return None  # the others are late, and that is theirs

@@ -25,13 +25,15 @@ _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+# What a measure should have done; the others read as they are written: `should be < 6s`.
+_WANTED = {"==": "should be", "!=": "should not be", "contains": "should contain", "matches": "should match"}
 
 
 def judge(profile: model.Profile, result: seen.ProbeResult) -> tuple[bool | None, str]:
     """Return whether a result is good, and why not.
 
     A probe that failed or could not run keeps its own word and reason; otherwise the first condition that does not
-    hold is the reason, with the values filled in: `playlist.age (14.2s) < 3 * playlist.target (2s)`.
+    hold is the reason: `playlist.age is 14.2s, should be < 3 * playlist.target = 6s`.
     """
     if not result.ok:
         return result.ok, result.reason or ("failed" if result.ok is False else "the probe could not run")
@@ -47,7 +49,7 @@ def judge(profile: model.Profile, result: seen.ProbeResult) -> tuple[bool | None
             # Not the endpoint's fault (A7); a pattern that the loader let through.
             return None, f"{condition.text}: not a pattern: {wrong}"
         if not held:
-            said = sentence(condition, result.measures)
+            said = complaint(condition, result.measures)
             return (None, stalls.sentence(result, said)) if stalls.explains(condition, result) else (False, said)
     return True, result.reason
 
@@ -70,7 +72,7 @@ def warned(profile: model.Profile, result: seen.ProbeResult) -> seen.ProbeResult
             except re.error:
                 held = True  # the same pattern in `expect` says it; nothing was seen here
             if not held:
-                found.append(sentence(condition, result.measures))
+                found.append(complaint(condition, result.measures))
     return dataclasses.replace(result, warnings=tuple(found))
 
 
@@ -119,6 +121,8 @@ def speak(profile: model.Profile, measures: Mapping[str, model.Value], overloade
                 holds = _holds(condition, measures)
                 if not holds and excused(condition, overloaded):
                     holds, text = True, f"{text} unless overloaded"
+                elif not holds:
+                    text = complaint(condition, measures)
             except re.error as wrong:
                 text = f"{condition.text}: not a pattern: {wrong}"
         found.append(Spoken(condition, warns, holds, text))
@@ -126,11 +130,30 @@ def speak(profile: model.Profile, measures: Mapping[str, model.Value], overloade
 
 
 def sentence(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:
-    """Return a condition as written, each measure followed by its value in parentheses."""
-    text = condition.text.removesuffix("unless overloaded") if condition.unless_overloaded else condition.text
-    rest = text.strip().removeprefix(condition.measure).strip().removeprefix(condition.op).strip()
+    """Return a condition as written, each measure followed by its value in parentheses: for one that holds."""
     other = f" ({shown(measures[condition.other], condition.unit)})" if condition.other else ""
-    return f"{condition.measure} ({shown(measures[condition.measure], condition.unit)}) {condition.op} {rest}{other}"
+    seen_value = shown(measures[condition.measure], condition.unit)
+    return f"{condition.measure} ({seen_value}) {condition.op} {_written(condition)}{other}"
+
+
+def complaint(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:
+    """Return what a measure is and what it should be: for a condition that does not hold."""
+    bound = _written(condition)
+    number = _number(measures[condition.other]) if condition.other else None
+    if condition.other and number is None:
+        bound += f" = {shown(measures[condition.other], condition.unit)}"
+    elif number is not None:
+        bound += f" = {shown(condition.factor * number, condition.unit)}"
+    elif condition.unit and condition.op in _ORDERED and _number(bound) is not None:  # its unit was left out
+        bound = shown(_number(condition.value or 0.0) or 0.0, condition.unit)
+    wanted = _WANTED.get(condition.op, f"should be {condition.op}")
+    return f"{condition.measure} is {shown(measures[condition.measure], condition.unit)}, {wanted} {bound}"
+
+
+def _written(condition: model.Condition) -> str:
+    """Return what stands behind the operator."""
+    text = condition.text.removesuffix("unless overloaded") if condition.unless_overloaded else condition.text
+    return text.strip().removeprefix(condition.measure).strip().removeprefix(condition.op).strip()
 
 
 def _holds(condition: model.Condition, measures: Mapping[str, model.Value]) -> bool:
@@ -192,4 +215,6 @@ def shown(value: model.Value, unit: str) -> str:
         return f"{value * 1000:.1f}ms"
     if unit == "s":
         return ("-" if value < 0 else "") + units.show_seconds(abs(value))
+    if unit == "bit/s":
+        return units.show_bits_per_s(value)
     return f"{round(value, 3):.12g}" + {"bytes": " bytes", "days": " days"}.get(unit, "")

@@ -13,7 +13,7 @@ MEASURES = (
     model.Measure("segment.first_byte", "s", "from the request to the head of the answer"),
     model.Measure("segment.bytes", "bytes", "the segment's length, where the server says it, else what was read"),
     model.Measure("segment.ratio", "", "its duration by the time that a whole download takes at the speed seen"),
-    model.Measure("segment.throughput", "", "the speed of that download, in bits per second"),
+    model.Measure("segment.throughput", "bit/s", "the speed of that download"),
     model.Measure("segment.headroom", "", "that speed by the rendition's BANDWIDTH, where it is said"),
     model.Measure("segment.container", "text", "ts, mp4, aac, webm, text, or unknown, by its first bytes"),
 )

@@ -107,18 +107,18 @@ def test_it_shows_conditions_timeline_measures_and_the_verdict(probe: Probe) -> 
     assert lines[0].startswith("alive: http of 127.0.0.1:")
     assert "✓ expect status (200) == 200" in lines
     assert "✓ expect body ('OK') contains OK" in lines
-    assert any(line.startswith("✗ warn time.total (") for line in lines)
+    assert any(line.startswith("✗ warn time.total is ") for line in lines)
     for step in ("connect", "first_byte", "total"):
         assert any(line.startswith(step + " ") and "ms" in line for line in lines), step
     assert "status 200 HTTP status; a redirect is judged as what it is, not followed" in lines
     assert "▲ up" in lines
-    assert any(line.startswith("! warning: time.total (") for line in lines)
+    assert any(line.startswith("! warning: time.total is ") for line in lines)
 
 
 def test_what_is_down_ends_with_one_and_the_reason(probe: Probe) -> None:
     result = probe("gone", "127.0.0.1", "-c", "gtm.yaml")
     assert result.exit_code == 1
-    assert "▼ down: status (404) in 200..299" in result.stdout
+    assert "▼ down: status is 404, should be in 200..299" in result.stdout
 
 
 def test_it_prints_json(probe: Probe) -> None:

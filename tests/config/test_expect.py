@@ -23,6 +23,7 @@ KIND = model.Kind(
         model.Measure("target", "s", ""),
         model.Measure("size", "bytes", ""),
         model.Measure("certificate.days_left", "days", ""),
+        model.Measure("speed", "bit/s", ""),
     ),
 )
 
@@ -62,6 +63,10 @@ def condition(text: str, measure: str, op: str, unit: str, **more: object) -> mo
         ("json.viewers.total < 100", "json.viewers.total", "<", "text", {"value": 100.0}),
         ("json.live == true", "json.live", "==", "text", {"value": True}),
         ("json.state == running", "json.state", "==", "text", {"value": "running"}),
+        ("speed >= 4.2Mbit/s", "speed", ">=", "bit/s", {"value": 4.2e6}),
+        ("speed >= 800 kbit/s", "speed", ">=", "bit/s", {"value": 8e5}),
+        ("speed in 5e5..1Gbit/s", "speed", "in", "bit/s", {"value_range": (5e5, 1e9)}),
+        ("speed > 2000000", "speed", ">", "bit/s", {"value": 2e6}),
         ("status == 200 unless overloaded", "status", "==", "", {"value": 200.0, "unless_overloaded": True}),
         (
             "status in 200..299  unless overloaded",
@@ -110,6 +115,9 @@ def test_a_line_is_read(line: str, measure: str, op: str, unit: str, more: dict[
         ("body matches (", "not a regular expression"),
         ("body matches " + "a" * 501, "longer than"),
         ("status < 500%", "not a percentage"),
+        ("speed > 4 mbit/s", "not a rate"),
+        ("speed > 4Mbps", "not a number"),
+        ("speed > 1s", "not a number"),
     ],
 )
 def test_a_line_that_cannot_be_read_says_why(line: str, words: str) -> None:

@@ -61,6 +61,18 @@ def test_a_constant_distance_is_a_clock_or_a_way_and_no_failure(sign: int, where
     early = compare.remark(edge(10), lags[:1])
     assert early
     assert (early.severe, early.harmless) == (False, True), "it was so when it was first seen"
+    assert early.text == f"9.0s {where} the other nodes: another encoder's clock, or a longer way"
+
+
+def test_a_distance_is_only_said_to_be_always_there_when_it_was_at_first_too() -> None:
+    stepped = compare.remark(edge(10), [0.1] * 3 + [9.0] * (compare.PAST - 2))
+    assert stepped == compare.Remark(
+        "9.0s behind the other nodes: another encoder's clock, or a longer way", harmless=True
+    )
+    for early in ([0.1, 9.0, 9.0], [9.0, 0.1, 9.0], [9.0, 9.0, 9.0]):
+        found = compare.remark(edge(10), early + [9.0] * compare.PAST)
+        assert found
+        assert found.text.startswith("always 9.0s behind"), "one of them may be a hiccup"
 
 
 def look(run: world.Run, node: str, latency_s: float) -> None:

@@ -57,9 +57,9 @@ def test_three_quiet_results_in_a_row_give_a_step_back() -> None:
 
 
 def test_a_warning_eases_and_a_failure_says_nothing_of_load() -> None:
-    warned = look(warnings=("playlist.age (4s) < 1.5 * playlist.target (2s)",))
+    warned = look(warnings=("playlist.age is 4s, should be < 1.5 * playlist.target = 3s",))
     eased = after(warned, warned)
-    assert (eased.factor, eased.why) == (0.5, "playlist.age (4s) < 1.5 * playlist.target (2s)")
+    assert (eased.factor, eased.why) == (0.5, "playlist.age is 4s, should be < 1.5 * playlist.target = 3s")
     assert load.step(eased, False, BUSY, look(1200)) == eased
     assert load.step(eased, None, BUSY, look(1200)) == eased
 

@@ -407,7 +407,7 @@ async def test_a_playlist_that_is_refused_for_overload_stands_until_it_is_too_ol
         assert (judged(result), result.overloaded) == ((True, ""), "status 503, retry after 5")
         assert (result.measures["status"], result.measures["playlist.age"]) == (503, age_s)
     stream.clock.pass_(2)
-    assert judged(await stream.probe()) == (False, "playlist.age (6s) < playlist.patience (6s)")
+    assert judged(await stream.probe()) == (False, "playlist.age is 6s, should be < playlist.patience = 6s")
     stream.pages["/ch/live.m3u8"] = page(status="503 Service Unavailable")
     assert judged(await stream.probe()) == (False, "the playlist answers 503"), "without Retry-After it is broken"
 

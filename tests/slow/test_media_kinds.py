@@ -90,7 +90,7 @@ def test_duress_is_about_the_load(world: media.Media, news: media.Watched) -> No
 def test_a_cache_that_holds_playlists_for_a_minute_is_found_stale(world: media.Media) -> None:
     stale = world.watch("stale", f"{{kind: hls, path: /news/v0/live.m3u8, {COMMON}}}", media.CACHE)
     stale.until(lambda look: look.status == "up")
-    assert stale.down("playlist.age (") < PATIENCE_S + EVERY_S + LATE_S
+    assert stale.down("playlist.age is ") < PATIENCE_S + EVERY_S + LATE_S
     world.end("probe-stale")
 
 
@@ -105,7 +105,7 @@ def test_an_ended_stream_is_found_at_once(world: media.Media) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("listed", "manifest.age ("), ("counted", "the newest segment answers 404")]
+    ("name", "reason"), [("listed", "manifest.age is "), ("counted", "the newest segment answers 404")]
 )
 def test_a_frozen_dash_presentation_is_found(world: media.Media, name: str, reason: str) -> None:
     watched = world.watch(name, f"{{kind: dash, path: /{name}/live.mpd, {COMMON}}}", media.EDGE)
@@ -127,7 +127,7 @@ def test_a_low_latency_stream_that_stands_still_is_found_by_its_parts(world: med
     assert look.measures["part.blocks"] is True
     assert look.measures["part.age"] < 0.5
     world.signal("low-latency", signal.SIGUSR1)
-    assert parts.down("playlist.age (") < 2 + 1.8 + LATE_S
+    assert parts.down("playlist.age is ") < 2 + 1.8 + LATE_S
     world.signal("low-latency", signal.SIGUSR1)
     parts.up()
     world.end("probe-parts")

@@ -170,7 +170,7 @@ def test_what_still_fails_when_its_endpoint_is_back_is_told_when_it_was_looked_a
 
 def test_A12_a_stream_that_no_node_has_is_an_error_until_one_has_it_again() -> None:
     it = channels("name")
-    it.world.dead |= {(one, "news.example.com."): "playlist.age (9s)" for one in "ab"}
+    it.world.dead |= {(one, "news.example.com."): "playlist.age is 9s" for one in "ab"}
     (said,) = it.run(60)
     assert said.severity == "error"
     assert "news.example.com off the air: no node has it" in said.title

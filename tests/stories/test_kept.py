@@ -13,7 +13,7 @@ from tests.stories import world
 TEXT = """
 checks:
   web: {kind: http, every: 5s, fall: 2, rise: 2, confirm: 1s, load: {measure: status, low: 250, high: 300}}
-  stream: {kind: hls, path: "/{name}.m3u8", every: 4s, fall: 2, rise: 2, confirm: 1s}
+  stream: {kind: hls, path: "/{name}.m3u8", every: 4s, on_stale: down, fall: 2, rise: 2, confirm: 1s}
 flap: {returns: 2, window: 60s, hold: 20s}
 guard: {min_alive: 30%}
 endpoints:
@@ -52,9 +52,9 @@ def test_kept_verdicts_decide_what_fresh_ones_would(seed: int) -> None:
     one.run(15)
     endpoints, names = list(one.brain.snapshot.endpoints), ("cam1.example.com.", "cam2.example.com.")
     compared = 0
-    for _ in range(60):
+    for _ in range(80):
         who = dice.choice(endpoints)
-        match dice.randrange(6):
+        match dice.randrange(8):
             case 0:
                 one.sick[who] = "refused"
             case 1:
@@ -71,6 +71,10 @@ def test_kept_verdicts_decide_what_fresh_ones_would(seed: int) -> None:
                     "1", who, dice.choice(orders), value=0.5, until=one.brain.wall_offset_s + one.now + 9
                 )
                 one.order(*([order] if dice.random() < 0.7 else []))
+            case 6:
+                one.blind.add(dice.choice((who, (who, "web"), (who, "stream"))))
+            case 7:
+                one.blind.clear()
         one.run(dice.choice((0.5, 3, 11)))
         if one.brain.pending():
             one.run(2)

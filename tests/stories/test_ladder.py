@@ -293,11 +293,11 @@ def test_A12_a_stale_channel_leaves_its_own_name_alone() -> None:
     names = "".join(f"      {name}: {{try: [main], check: channel}}\n" for name in ("news", "sport", "film"))
     text = config().replace("checks:\n", "checks:\n" + channel).replace("      other:", names + "      other:")
     world = judged(text)
-    world.sick[("a1", "news.live.example.com.")] = "playlist.age (14.2s) < 3 * playlist.target (2s)"
+    world.sick[("a1", "news.live.example.com.")] = "playlist.age is 14.2s, should be < 3 * playlist.target = 6s"
     world.run(3)
     assert world.ever("news.live.example.com") == {"192.0.2.12"}
     assert world.ever("sport.live.example.com") == MAIN
-    world.sick[("a1", "sport.live.example.com.")] = "playlist.age (14.2s) < 3 * playlist.target (2s)"
+    world.sick[("a1", "sport.live.example.com.")] = "playlist.age is 14.2s, should be < 3 * playlist.target = 6s"
     world.run(3)
     assert world.ever("film.live.example.com") == {"192.0.2.12"}, "two of three streams are stale: the node is judged"
     assert world.ever("other.live.example.com") == {"192.0.2.12"}

@@ -46,7 +46,7 @@ def judged(pool: str = "", tried: str = "", more: str = "") -> World:
 
 def die(world: World, *nodes: str) -> None:
     """Let the news freeze on these nodes, which go on answering."""
-    world.dead |= {(node, NEWS + "."): "playlist.age (9s) < 3 * playlist.target (2s)" for node in nodes}
+    world.dead |= {(node, NEWS + "."): "playlist.age is 9s, should be < 3 * playlist.target = 6s" for node in nodes}
     world.run(3)
 
 
@@ -169,7 +169,9 @@ def test_an_endpoint_says_for_which_names_it_is_down_and_for_which_it_has_too_mu
     (row,) = (one for one in steps.finish(view.endpoints_view(world.brain, world.now)) if one["endpoint"] == "a")
     assert row["not_for"] == [NEWS + "."]
     assert row["overload"] == f"overloaded (status 503, retry after 30): weight 50% for {SPORT}"
-    assert row["reason"] == (f"up, but not for {NEWS}: playlist.age (9s) < 3 * playlist.target (2s), {row['overload']}")
+    assert row["reason"] == (
+        f"up, but not for {NEWS}: playlist.age is 9s, should be < 3 * playlist.target = 6s, {row['overload']}"
+    )
 
 
 def test_A13_a_member_s_share_of_its_pool_is_what_names_with_checks_of_their_own_give_it() -> None:

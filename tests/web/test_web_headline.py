@@ -37,12 +37,12 @@ def test_a_headline_says_which_endpoints_are_down_though_no_name_suffers() -> No
 
 def test_a_stream_that_stands_still_on_one_endpoint_is_a_headline() -> None:
     body = world.status()
-    reason = "up, but not for news.example.com: playlist.age (9s) < 3 * playlist.target (1s)"
+    reason = "up, but not for news.example.com: playlist.age is 9s, should be < 3 * playlist.target = 3s"
     body["endpoints"][0] |= {"not_for": ["news.example.com."], "reason": reason}
     assert said(body) == headline.Headline(
         "warn",
         "Every name is on its first pool, but s0-0 is down for news.example.com.",
-        "playlist.age (9s) < 3 * playlist.target (1s).",
+        "playlist.age is 9s, should be < 3 * playlist.target = 3s.",
     )
     made = rows.make(body)
     for kind, key in (("endpoints", "s0-0/ipv4"), ("pools", "p0"), ("sites", "s0")):
