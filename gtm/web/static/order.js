@@ -73,10 +73,10 @@ const confirm = () =>
 const side = ({ rung, pool }) => html`${ladder(rung)} <span class="muted">${pool || "no pool"}</span>`;
 
 // A node that has counted nothing yet knows no share.
-const moved = ({ share, names_total }) =>
-  share === null || share === undefined
-    ? plural(names_total, "name changes", "names change")
-    : html`<b>${percent(share)}</b> of all answers move; ${plural(names_total, "name changes", "names change")} its pool or rung`;
+const moved = ({ share, names_total }) => {
+  const touched = plural(names_total, "name is answered otherwise", "names are answered otherwise");
+  return share === null || share === undefined ? touched : html`<b>${percent(share)}</b> of all answers move; ${touched}`;
+};
 
 function foreseen(found) {
   return html`<section class="foreseen" aria-label="What it would do" role="status">
