@@ -32,7 +32,7 @@ function redraw() {
 <use href=${land} class="land"></use>${askers.filter((one) => one.x !== null).map(heat)}${placed.reverse().map(dot)}</svg>`}
 <ul class="sitelist">${all.slice(0, MOST_IN_WORDS).map((one) => html`<li class=${one.condition}>${state(one.condition)} <button type="button" class="plain" @click=${() => say("site", one.site)}><b>${one.site}</b><span class="unseen">: show its endpoints</span></button>
 <span class="muted">${one.up} of ${one.endpoints} up</span>${act(`site:${one.site}`)}</li>`)}
-${all.length > MOST_IN_WORDS ? html`<li class="more muted">and ${count(all.length - MOST_IN_WORDS)} more</li>` : nothing}</ul>
+${all.length > MOST_IN_WORDS ? html`<li class="others muted">and ${count(all.length - MOST_IN_WORDS)} more</li>` : nothing}</ul>
 ${askers.length ? html`<p class="askers"><span class="muted">Answers go to</span> ${askers.slice(0, 6).map((one) => html`<span><b>${percent(one.share)}</b> ${one.words}</span> `)}</p>` : nothing}`);
 }
 
