@@ -446,6 +446,10 @@ async def test_with_two_thousand_endpoints_and_ten_thousand_names_the_page_stays
         assert searched_s < 2
         assert max(updates) < 100
         assert dom < 8000
+        box = page.locator("#why")
+        await box.get_by_label("Name", exact=True).fill("n3.big.example")
+        await box.get_by_role("button", name="Explain").click()
+        await expect(box.locator(".decision .said")).to_contain_text("10.3.0.12 and 88 more")
         await tab.accessible()
         await page.set_viewport_size({"width": 1920, "height": 1080})
         await page.get_by_role("button", name="Wall").click()

@@ -5,7 +5,7 @@ import { draw } from "./draw.js";
 import { ladder, until } from "./parts.js";
 import { mayOperate } from "./store.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
-import { bare, percent, plural } from "./words.js";
+import { bare, count, percent, plural } from "./words.js";
 
 const KINDS = [
   ["drain", "Drain", "no new answers; those who have it may stay"],
@@ -80,11 +80,11 @@ const moved = ({ share, names_total }) => {
 
 function foreseen(found) {
   return html`<section class="foreseen" aria-label="What it would do" role="status">
-<p>${plural(found.endpoints.length, "endpoint is", "endpoints are")} meant: ${found.endpoints.slice(0, SHOWN).join(", ")}${found.endpoints.length > SHOWN ? " …" : ""}. ${moved(found)}.</p>
+<p>${plural(found.endpoints.length, "endpoint is", "endpoints are")} meant: ${found.endpoints.slice(0, SHOWN).join(", ")}${found.endpoints.length > SHOWN ? ` and ${count(found.endpoints.length - SHOWN)} more` : ""}. ${moved(found)}.</p>
 ${
   found.names.length
-    ? html`<table><thead><tr><th scope="col">name</th><th scope="col">now</th><th scope="col">then</th></tr></thead>
-<tbody>${found.names.slice(0, SHOWN).map((one) => html`<tr><th scope="row">${bare(one.name)}</th><td>${side(one.before)}</td><td>${side(one.after)}</td></tr>`)}</tbody></table>`
+    ? html`<div class="tabled stacks"><table><thead><tr><th scope="col">name</th><th scope="col">now</th><th scope="col">then</th></tr></thead>
+<tbody>${found.names.slice(0, SHOWN).map((one) => html`<tr><th scope="row">${bare(one.name)}</th><td data-of="now">${side(one.before)}</td><td data-of="then">${side(one.after)}</td></tr>`)}</tbody></table></div>`
     : nothing
 }
 ${

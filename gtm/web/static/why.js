@@ -5,8 +5,9 @@ import { draw } from "./draw.js";
 import { ladder, state } from "./parts.js";
 import { on } from "./store.js";
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
-import { bare, plural } from "./words.js";
+import { bare, count, plural } from "./words.js";
 
+const MOST_ANSWERS = 12; // on the page; a pool of a hundred has as many answers, by turns
 const asked = { name: "", type: "A", client: "", assume: "" };
 let names = [];
 let found = null;
@@ -28,12 +29,12 @@ const memberState = (one) => (one.order && one.state === "up" ? "ordered" : one.
 
 const pool = (one, index, all) => html`<li class=${one.usable ? "usable" : "passed"}>
 <details ?open=${one.usable || index === 0 || all.length < 3}><summary><b>${one.pool}</b> ${one.usable ? state(index === 0 ? "up" : "fallback", "answers") : state("down", "passed over")} <span class="muted">${one.reason}</span></summary>
-<div class="tabled stacks"><table><thead><tr><th scope="col">member</th><th scope="col">state</th><th scope="col">may be answered</th><th scope="col" class="num">weight</th><th scope="col">because</th></tr></thead>
+<div class="tabled stacks" tabindex="0" role="region" aria-label=${`${one.pool}, its members`}><table><thead><tr><th scope="col">member</th><th scope="col">state</th><th scope="col">may be answered</th><th scope="col" class="num">weight</th><th scope="col">because</th></tr></thead>
 <tbody>${one.members.map((each) => html`<tr class=${memberState(each)}><th scope="row">${each.endpoint}</th><td>${state(memberState(each))}</td><td data-of="may be answered">${each.eligible ? "yes" : "no"}</td><td class="num" data-of="weight">${Math.round(each.weight * 100) / 100}</td><td>${[each.reason, each.order && `◆ ${each.order}`].filter(Boolean).join("; ")}</td></tr>`)}</tbody></table></div></details></li>`;
 
 const fact = (name, value) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
 
-const decision = (one) => html`<div class="decision" role="status"><p class="said">${one.answers.length ? html`<code>${one.answers.join("  ")}</code>` : one.rcode === "NOERROR" || one.rcode === 0 ? "No records of this type." : `${one.rcode}`}</p>
+const decision = (one) => html`<div class="decision" role="status"><p class="said">${one.answers.length ? html`<code>${one.answers.slice(0, MOST_ANSWERS).map(bare).join("  ")}</code>${one.answers.length > MOST_ANSWERS ? html` <span class="muted">and ${count(one.answers.length - MOST_ANSWERS)} more</span>` : nothing}` : one.rcode === "NOERROR" || one.rcode === 0 ? "No records of this type." : `${one.rcode}`}</p>
 <dl class="facts">${one.rung ? fact("rung", ladder(one.rung)) : nothing}${one.rule ? fact("rule", `no. ${one.rule}`) : nothing}
 ${one.pool ? fact("pool", one.pool) : nothing}${fact("TTL", `${one.ttl} s`)}${one.client ? fact("client", `${one.client}${one.place ? `, ${one.place}` : ", nowhere known"}`) : nothing}
 ${one.client ? fact("ECS scope", `/${one.ecs_scope}`) : nothing}</dl>
