@@ -14,7 +14,9 @@ from gtm.health import stalls
 
 MAX_MATCHED = 64 * 1024  # characters that a pattern sees: an expression may be slow, the brain may not be
 OVERDUE = 0.6  # of the age that is too old: 1.5 of 2.5 target durations, when the next segment should have been there
-FINE_S = 0.01  # below it a time is shown in tenths of a millisecond: a handshake on loopback takes one
+# Below the first a time is shown in tenths of a millisecond: a handshake on loopback takes one. Below the second it is
+# nothing.
+FINE_S, FINEST_S = 0.01, 0.00005
 MAX_SHOWN = 60  # characters of a measured text in a sentence: it is read on one line
 
 _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -130,24 +132,28 @@ def speak(profile: model.Profile, measures: Mapping[str, model.Value], overloade
 
 
 def sentence(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:
-    """Return a condition as written, each measure followed by its value in parentheses: for one that holds."""
-    other = f" ({shown(measures[condition.other], condition.unit)})" if condition.other else ""
-    seen_value = shown(measures[condition.measure], condition.unit)
-    return f"{condition.measure} ({seen_value}) {condition.op} {_written(condition)}{other}"
+    """Return a condition with its values filled in, for one that holds: `playlist.age (1.2s) < 3 * ... = 6s`."""
+    value = shown(measures[condition.measure], condition.unit)
+    return f"{condition.measure} ({value}) {condition.op} {_bound(condition, measures)}"
 
 
 def complaint(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:
     """Return what a measure is and what it should be: for a condition that does not hold."""
-    bound = _written(condition)
-    number = _number(measures[condition.other]) if condition.other else None
-    if condition.other and number is None:
-        bound += f" = {shown(measures[condition.other], condition.unit)}"
-    elif number is not None:
-        bound += f" = {shown(condition.factor * number, condition.unit)}"
-    elif condition.unit and condition.op in _ORDERED and _number(bound) is not None:  # its unit was left out
-        bound = shown(_number(condition.value or 0.0) or 0.0, condition.unit)
     wanted = _WANTED.get(condition.op, f"should be {condition.op}")
-    return f"{condition.measure} is {shown(measures[condition.measure], condition.unit)}, {wanted} {bound}"
+    value = shown(measures[condition.measure], condition.unit)
+    return f"{condition.measure} is {value}, {wanted} {_bound(condition, measures)}"
+
+
+def _bound(condition: model.Condition, measures: Mapping[str, model.Value]) -> str:
+    """Return what stands behind the operator, with its value and unit where they are not written there."""
+    written = _written(condition)
+    if condition.other:
+        other = measures[condition.other]
+        number = _number(other)
+        return f"{written} = {shown(other if number is None else condition.factor * number, condition.unit)}"
+    if condition.op in _ORDERED and condition.unit and _number(written) is not None:  # its unit was left out
+        return shown(condition.value if condition.value is not None else written, condition.unit)
+    return written
 
 
 def _written(condition: model.Condition) -> str:
@@ -211,7 +217,7 @@ def shown(value: model.Value, unit: str) -> str:
         return _text(value)
     if isinstance(value, str):
         return repr(value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "...")
-    if unit == "s" and 0 < abs(value) < FINE_S:
+    if unit == "s" and FINEST_S <= abs(value) < FINE_S:
         return f"{value * 1000:.1f}ms"
     if unit == "s":
         return ("-" if value < 0 else "") + units.show_seconds(abs(value))

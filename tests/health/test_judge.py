@@ -75,6 +75,7 @@ def test_each_operator(text: str, more: dict[str, Any], value: model.Value, hold
         ("left > 14", {"value": 14.0, "unit": "days"}, 2.25, "left is 2.25 days, should be > 14 days"),
         ("age < 1s", {"value": 1.0, "unit": "s"}, 90.0, "age is 1m30s, should be < 1s"),
         ("rtt > 1s", {"value": 1.0, "unit": "s"}, 0.00013, "rtt is 0.1ms, should be > 1s"),
+        ("rtt > 1s", {"value": 1.0, "unit": "s"}, 0.00002, "rtt is 0s, should be > 1s"),
         ("rtt > 1s", {"value": 1.0, "unit": "s"}, 0.0, "rtt is 0s, should be > 1s"),
         ("age > 0s", {"value": 0.0, "unit": "s"}, -0.25, "age is -250ms, should be > 0s"),
         (
@@ -191,3 +192,14 @@ def test_an_age_that_is_overdue_says_when_it_will_be_too_old(age_s: float, in_s:
         found = judge.runs_out_in_s(profile, {"playlist.age": age_s, "playlist.target": 2, "time.first_byte": 5.9})
         assert found == (None if in_s is None else pytest.approx(in_s))
     assert judge.runs_out_in_s(profile, {}) is None
+
+
+def test_for_people_a_condition_that_holds_shows_its_bound_too() -> None:
+    age = condition("playlist.age < 0.6 * playlist.patience", factor=0.6, other="playlist.patience", unit="s")
+    rate = condition("rate > 2000000", value=2e6, unit="bit/s")
+    profile = model.Profile("p", "hls", expect=(age, rate))
+    spoken = judge.speak(profile, {"playlist.age": 1.2, "playlist.patience": 6.0, "rate": 4.213e6})
+    assert [one.sentence for one in spoken] == [
+        "playlist.age (1.2s) < 0.6 * playlist.patience = 3.6s",
+        "rate (4.21 Mbit/s) > 2 Mbit/s",
+    ]
