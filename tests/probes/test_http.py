@@ -380,4 +380,4 @@ async def test_overload_is_not_death_by_what_is_expected_when_nothing_is_said(
     lines = tuple(expect.condition(http.KIND, line) for line in http.KIND.expect)
     result = await run(make("http", await servers.http(page("", status, **headers))))
     ok, reason = judge.judge(model.Profile("p", "http", expect=lines), result)
-    assert (ok, reason) == (good, "" if good else f"status ({status[:3]}) in 200..299")
+    assert (ok, reason) == (good, "" if good else f"status is {status[:3]}, should be in 200..299")
