@@ -148,7 +148,8 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What was measured in the `step_s` seconds from wall-clock `at` on, of one `kind` (`answers`), divided `by`
-    something (`pool`): averages by name. Stores keep these for plots.
+    something (`pool`): averages by name over the `covered_s` of them in which a process was there to measure. Stores
+    keep these for plots.
     """
 
     at: int
@@ -156,6 +157,7 @@ class Measured:
     kind: str
     by: str
     values: Mapping[str, float]
+    covered_s: float
 
 
 # --- places ------------------------------------------------------------------------------------------------------

@@ -90,10 +90,9 @@ def shown(family: int, network: int, bits: int) -> str:
     return f"{ipaddress.ip_address(network.to_bytes(4 if family == 4 else 16, 'big'))}/{bits}"
 
 
-def ranked(values: series.Values, step_s: int) -> steps.Steps[list[Mapping[str, Any]]]:
+def ranked(values: series.Values, covered_s: Sequence[float]) -> steps.Steps[list[Mapping[str, Any]]]:
     """Return rates over time as totals with their shares, largest first, at most TOP; in steps."""
-    found = yield from series.totals(values)
-    sums = {name: total * step_s for name, total in found.items()}
+    sums = yield from series.totals(values, covered_s)
     whole = sum(sums.values()) or 1.0
     ordered = sorted((item for item in sums.items() if item[1] > 0), key=lambda item: (-item[1], item[0]))
     return [{"name": name, "count": round(count), "share": round(count / whole, 4)} for name, count in ordered[:TOP]]

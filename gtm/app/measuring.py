@@ -21,7 +21,7 @@ HOUR_S, DAY_S, MONTH_S = 3600.0, 86400.0, 31 * 86400.0
 SLACK_S = 30.0  # who asks for the last hour asks a moment later
 MOST_POINTS = 1500  # of one series, about as many as a plot has dots
 MOST_SERIES = 50  # of one plot; the rest is summed
-Points = tuple[int, list[int], series.Values]
+Points = tuple[int, list[int], list[float], series.Values]
 
 
 class Measuring:
@@ -75,7 +75,7 @@ class Measuring:
 
     async def _measure(self, kept: book.Book) -> None:
         """End a period every few seconds, and keep the rows that are whole."""
-        self.recorder.recall(await kept.recall_measured(self._wall() - HOUR_S))
+        self.recorder.recall(await kept.recall_measured(self._wall() - HOUR_S), self._wall())
         began_s = time.monotonic()
         while not self._over.is_set():
             try:
@@ -104,7 +104,7 @@ class Measuring:
             raise desk.Refused("bad-value", f"{kind[:40]!r} is not measured", f"one of {', '.join(series.KINDS)}")
         if by not in about.by:
             raise desk.Refused("bad-value", f"{kind} are not known by {by[:40]!r}", f"one of {', '.join(about.by)}")
-        step_s, at, values = await self._points(store, kind, by, since)
+        step_s, at, _, values = await self._points(store, kind, by, since)
         every = max(1, math.ceil(len(at) / MOST_POINTS))
         at, values = series.thinned(at, values, every)
         if name:
@@ -114,14 +114,14 @@ class Measuring:
         return {"kind": kind, "by": by, "unit": about.unit, "step_s": step_s * every, "at": at, "series": lines}
 
     async def _points(self, store: ports.Store, kind: str, by: str, since: float) -> Points:
-        """Return the step, the moments and the values since then, as fine as they are kept for so long."""
+        """Return the step, and since then the moments, the seconds covered and the values, as fine as they are kept."""
         now = self._wall()
         if now - since <= HOUR_S + SLACK_S:
-            return series.FINE_S, *await breathing.through(self.recorder.hour_in_steps(kind, by, since))
+            at, values = await breathing.through(self.recorder.hour_in_steps(kind, by, since))
+            return series.FINE_S, at, self.recorder.covered(at), values
         step_s = series.MINUTE_S if now - since <= DAY_S + SLACK_S else series.TEN_MINUTES_S
         rows = await store.measured(step_s, kind, by, max(since, now - MONTH_S))
-        whole = (step_s, kind, by)
-        going_on = [row for row in self.recorder.rest() if (row.step_s, row.kind, row.by) == whole]
+        going_on = [row for row in self.recorder.going_on(kind, by) if row.step_s == step_s]
         return step_s, *series.laid_out([*rows, *going_on])
 
     async def report(self, store: ports.Store, since: float) -> Mapping[str, Any]:
@@ -131,8 +131,8 @@ class Measuring:
         for kind in ("answers", "queries"):
             totals[kind] = {}
             for by in series.KINDS[kind].by:
-                step_s, _, values = await self._points(store, kind, by, since)
-                totals[kind][by] = await breathing.through(analytics.ranked(values, step_s))
+                _, _, covered_s, values = await self._points(store, kind, by, since)
+                totals[kind][by] = await breathing.through(analytics.ranked(values, covered_s))
         return {
             "since": since,
             "until": now,

@@ -1,11 +1,13 @@
 """Counts and measurements as they come in; how they went over the last hour, and rows for the store, out.
 
 Every value is an average over its period (answers a second, milliseconds), so what a period missed because the process
-began in the middle of it does not make it smaller, and a longer period is the mean of its shorter ones.
+began in the middle of it does not make it smaller, and a longer period is the mean of its shorter ones. How long each
+was covered stands beside it: totals are averages times that.
 """
 
 from __future__ import annotations
 
+import copy
 import heapq
 import math
 from array import array
@@ -25,6 +27,7 @@ STEP_NAMES = 20  # so many hours of one name are read in one step: a millisecond
 MOST_ROWS = 31 * 86400 // TEN_MINUTES_S + 1
 OTHER = "other"
 Values = dict[str, list[float | None]]
+_Period = tuple[int, float, dict[str, float]]  # when it began, how much of it was covered, averages by name
 _FADES = 0.95  # of a series' weight at each step: what was busy five minutes ago gives way to what is busy now
 
 
@@ -120,28 +123,28 @@ class _Roll:
     def __init__(self, step_s: int, counted: bool) -> None:
         self.step_s, self._counted = step_s, counted
         self._at = -1
-        self._periods = 0
+        self._covered_s = 0.0
         self._sums: dict[str, float] = {}
-        self._numbers: dict[str, int] = {}
+        self._known_s: dict[str, float] = {}
 
-    def add(self, at: int, values: Mapping[str, float]) -> tuple[int, dict[str, float]] | None:
-        """Take the values of the period that began at `at`; return begin and values of a longer one that is over."""
+    def add(self, at: int, covered_s: float, values: Mapping[str, float]) -> _Period | None:
+        """Take the values of the period that began at `at`; return a longer one that is over."""
         begin, done = at - at % self.step_s, None
         if begin != self._at:
             done = self.end()
-            self._at, self._periods, self._sums, self._numbers = begin, 0, {}, {}
-        self._periods += 1
+            self._at, self._covered_s, self._sums, self._known_s = begin, 0.0, {}, {}
+        self._covered_s += covered_s
         for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._numbers[name] = self._numbers.get(name, 0) + 1
+            self._sums[name] = self._sums.get(name, 0.0) + value * covered_s
+            self._known_s[name] = self._known_s.get(name, 0.0) + covered_s
         return done
 
-    def end(self) -> tuple[int, dict[str, float]] | None:
-        """Return begin and values of what was taken since the last end of a period; None for nothing."""
-        return (self._at, self._mean()) if self._periods else None
+    def end(self) -> _Period | None:
+        """Return what was taken since the last end of a period; None for nothing."""
+        return (self._at, self._covered_s, self._mean()) if self._covered_s else None
 
     def _mean(self) -> dict[str, float]:
-        over = (lambda name: self._periods) if self._counted else self._numbers.__getitem__
+        over = (lambda name: self._covered_s) if self._counted else self._known_s.__getitem__
         values = {name: total / over(name) for name, total in self._sums.items()}
         ranked = heapq.nlargest(MOST_STORED, values.items(), key=lambda item: (item[0] != OTHER, item[1]))
         return {name: float(f"{value:.6g}") for name, value in _rest(ranked, values, self._counted).items()}
@@ -157,6 +160,7 @@ class Recorder:
             for key in self._tracks
         }
         self._at = [-1] * FINE_POINTS  # when the period in each slot began
+        self._covered_s = array("f", [0.0]) * FINE_POINTS
 
     def count(self, kind: str, by: str, name: str, number: float) -> None:
         """Add to what is counted (or observed) under `name`. Raises `KeyError` for a division that there is not."""
@@ -196,27 +200,33 @@ class Recorder:
     def tick(self, at_s: float, covered_s: float) -> list[seen.Measured]:
         """End the period that began at wall-clock `at_s` and lasted `covered_s`; return the rows that are whole now."""
         at = int(at_s) - int(at_s) % FINE_S
+        covered_s = max(covered_s, 0.001)
         self._clear_between(at)
+        self._covered_s[at // FINE_S % FINE_POINTS] = covered_s
         rows = []
         for key, track in self._tracks.items():
-            values = track.end(max(covered_s, 0.001))
+            values = track.end(covered_s)
             track.put(at, values)
             minute, ten = self._rolls[key]
-            if (done := minute.add(at, values)) is not None:
+            if (done := minute.add(at, covered_s, values)) is not None:
                 track.drop_silent(at)
-                rows.append(seen.Measured(done[0], MINUTE_S, *key, done[1]))
+                rows.append(_row(MINUTE_S, key, done))
                 if (longer := ten.add(*done)) is not None:
-                    rows.append(seen.Measured(longer[0], TEN_MINUTES_S, *key, longer[1]))
+                    rows.append(_row(TEN_MINUTES_S, key, longer))
         return rows
 
     def rest(self) -> list[seen.Measured]:
         """Return the rows that are not whole yet, for a process that ends."""
-        return [
-            seen.Measured(done[0], roll.step_s, *key, done[1])
-            for key, rolls in self._rolls.items()
-            for roll in rolls
-            if (done := roll.end()) is not None
-        ]
+        return [row for key in self._rolls for row in self.going_on(*key)]
+
+    def going_on(self, kind: str, by: str) -> list[seen.Measured]:
+        """Return the rows of one kind and division that are not whole yet: of this minute and of the ten around it."""
+        minute, ten = self._rolls[kind, by]
+        if (begun := minute.end()) is None:
+            return []
+        ahead = copy.deepcopy(ten)
+        longer = (ahead.add(*begun), ahead.end())
+        return [_row(MINUTE_S, (kind, by), begun), *(_row(TEN_MINUTES_S, (kind, by), one) for one in longer if one)]
 
     def _clear_between(self, at: int) -> None:
         """Empty the slots of periods that were skipped (a stopped process, a clock that jumped)."""
@@ -224,20 +234,31 @@ class Recorder:
         self._at[at // FINE_S % FINE_POINTS] = at
         for missed in range(max(newest + FINE_S, at - FINE_S * (FINE_POINTS - 1)), at if newest >= 0 else 0, FINE_S):
             self._at[missed // FINE_S % FINE_POINTS] = missed
+            self._covered_s[missed // FINE_S % FINE_POINTS] = 0.0
             for track in self._tracks.values():
                 track.forget(missed // FINE_S % FINE_POINTS)
 
-    def recall(self, rows: Iterable[seen.Measured]) -> None:
-        """Take minutes that an earlier process stored, oldest first, so that the last hour has no hole before now."""
+    def recall(self, rows: Iterable[seen.Measured], now_s: float) -> None:
+        """Take minutes that an earlier process stored, oldest first: the last hour has no hole before `now_s`, and the
+        periods that it was in the middle of go on.
+        """
         for row in rows:
             track = self._tracks.get((row.kind, row.by))
             if track is None or row.step_s != MINUTE_S:
                 continue
-            for at in range(row.at, row.at + MINUTE_S, FINE_S):
+            ats = range(row.at, min(row.at + MINUTE_S, int(now_s) // FINE_S * FINE_S), FINE_S)
+            for at in ats:
                 slot = at // FINE_S % FINE_POINTS
                 if self._at[slot] <= at:
                     self._at[slot] = at
+                    self._covered_s[slot] = row.covered_s / len(ats)
                     track.put(at, track._let_in(dict(row.values)))
+            minute, ten = self._rolls[row.kind, row.by]
+            (ten if row.at + MINUTE_S <= now_s else minute).add(row.at, row.covered_s, row.values)
+
+    def covered(self, ats: Iterable[int]) -> list[float]:
+        """Return how many seconds were covered of the periods of the last hour that began `ats`."""
+        return [self._covered_s[at // FINE_S % FINE_POINTS] for at in ats]
 
     def hour(self, kind: str, by: str, since_s: float) -> tuple[list[int], Values]:
         """Return when the periods since then began, and each name's values in them; None is nothing known."""
@@ -257,15 +278,22 @@ class Recorder:
         return [at for at, _ in slots], found
 
 
-def laid_out(rows: Sequence[seen.Measured]) -> tuple[list[int], Values]:
-    """Return stored rows of one kind and division, oldest first, in the shape of `Recorder.hour`."""
+def _row(step_s: int, key: tuple[str, str], period: _Period) -> seen.Measured:
+    at, covered_s, values = period
+    return seen.Measured(at, step_s, *key, values, covered_s)
+
+
+def laid_out(rows: Sequence[seen.Measured]) -> tuple[list[int], list[float], Values]:
+    """Return stored rows of one kind and division, oldest first: when they began, what they covered, their values."""
     if not rows:
-        return [], {}
-    by_at, step_s, counted = {row.at: row.values for row in rows}, rows[0].step_s, KINDS[rows[0].kind].counted
+        return [], [], {}
+    by_at, covered_s = {row.at: row.values for row in rows}, {row.at: row.covered_s for row in rows}
+    step_s, counted = rows[0].step_s, KINDS[rows[0].kind].counted
     ats = list(range(rows[0].at, rows[-1].at + step_s, step_s))[-MOST_ROWS:]
     names = dict.fromkeys(name for row in rows for name in row.values)
     silent = {at: 0.0 if counted and at in by_at else None for at in ats}
-    return ats, {name: [by_at.get(at, {}).get(name, silent[at]) for at in ats] for name in names}
+    values: Values = {name: [by_at.get(at, {}).get(name, silent[at]) for at in ats] for name in names}
+    return ats, [covered_s.get(at, 0.0) for at in ats], values
 
 
 def thinned(ats: list[int], values: Values, every: int) -> tuple[list[int], Values]:
@@ -276,11 +304,11 @@ def thinned(ats: list[int], values: Values, every: int) -> tuple[list[int], Valu
     return ats[::every], thin
 
 
-def totals(values: Values) -> steps.Steps[dict[str, float]]:
-    """Return the sum of each series, in steps."""
+def totals(values: Values, covered_s: Sequence[float]) -> steps.Steps[dict[str, float]]:
+    """Return the sum of each series over the seconds that its points cover, in steps."""
     sums = {}
     for at, (name, points) in enumerate(values.items()):
-        sums[name] = sum(value for value in points if value is not None)
+        sums[name] = sum(value * long_s for value, long_s in zip(points, covered_s, strict=True) if value is not None)
         if at % STEP_NAMES == 0:
             yield
     return sums
@@ -288,7 +316,7 @@ def totals(values: Values) -> steps.Steps[dict[str, float]]:
 
 def largest(values: Values, most: int, counted: bool) -> steps.Steps[Values]:
     """Return the `most` largest series, largest first; the rest is summed in OTHER (or averaged). In steps."""
-    sums = yield from totals(values)
+    sums = yield from totals(values, [1.0] * len(next(iter(values.values()), ())))
     ranked = sorted(values, key=lambda name: (name != OTHER, sums[name]), reverse=True)
     if len(ranked) <= most and (OTHER not in values or len(ranked) <= 1):
         return {name: shown(values[name]) for name in ranked}

@@ -60,6 +60,7 @@ MIGRATIONS = (
     """,
     "ALTER TABLE orders ADD COLUMN break_glass INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE health ADD COLUMN reached INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE measured ADD COLUMN covered_s REAL NOT NULL DEFAULT 0; UPDATE measured SET covered_s = step_s;",
 )
 # Only these say that the file itself is broken; a full disk or a lock says nothing of the kind.
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -319,8 +320,8 @@ class SqliteStore:
         rows = tuple(rows)
 
         def work(db: sqlite3.Connection) -> None:
-            packed = [(row.step_s, row.kind, row.by, row.at, _packed(row.values)) for row in rows]
-            db.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?)", packed)
+            packed = [(row.step_s, row.kind, row.by, row.at, _packed(row.values), row.covered_s) for row in rows]
+            db.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?, ?)", packed)
             now = self._now()
             for step_s, age_s in bounds.MAX_MEASURED_AGE_S.items():
                 too_old = "DELETE FROM measured WHERE step_s = ? AND kind = ? AND by = ? AND NOT at BETWEEN ? AND ?"
@@ -331,7 +332,7 @@ class SqliteStore:
 
     async def measured(self, step_s: int, kind: str, by: str, since: float) -> tuple[seen.Measured, ...]:
         """See `ports.Store`."""
-        sql = "SELECT at, step_s, kind, by, found FROM measured WHERE step_s = ? AND at + step_s > ?"
+        sql = "SELECT at, step_s, kind, by, found, covered_s FROM measured WHERE step_s = ? AND at + step_s > ?"
         values: tuple[object, ...] = (step_s, since)
         if kind:
             sql, values = f"{sql} AND kind = ? AND by = ?", (*values, kind, by)
@@ -340,8 +341,8 @@ class SqliteStore:
             rows = self._db().execute(f"{sql} ORDER BY at, kind, by", values)
             try:
                 return tuple(
-                    seen.Measured(at, step_s, kind, by, json.loads(zlib.decompress(found)))
-                    for at, step_s, kind, by, found in rows
+                    seen.Measured(at, step_s, kind, by, json.loads(zlib.decompress(found)), covered_s)
+                    for at, step_s, kind, by, found, covered_s in rows
                 )
             except (zlib.error, ValueError) as wrong:
                 raise errors.StoreError(f"{self._path}: a measurement cannot be read: {wrong}") from None

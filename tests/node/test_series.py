@@ -62,15 +62,16 @@ def test_minutes_and_ten_minutes_are_the_means_of_what_is_shorter() -> None:
     recorder = series.Recorder()
     rows = ticked(recorder, NOW, 6, {"edge": 10}) + ticked(recorder, NOW + 60, 61, {"edge": 40})
     by_pool = [row for row in rows if row.by == "pool"]
-    assert by_pool[0] == seen.Measured(NOW, 60, "answers", "pool", {"edge": 1.0})
-    assert by_pool[1] == seen.Measured(NOW + 60, 60, "answers", "pool", {"edge": 4.0})
-    assert [row for row in by_pool if row.step_s == 600] == [seen.Measured(NOW, 600, "answers", "pool", {"edge": 3.7})]
+    assert by_pool[0] == seen.Measured(NOW, 60, "answers", "pool", {"edge": 1.0}, 60.0)
+    assert by_pool[1] == seen.Measured(NOW + 60, 60, "answers", "pool", {"edge": 4.0}, 60.0)
+    tens = [row for row in by_pool if row.step_s == 600]
+    assert tens == [seen.Measured(NOW, 600, "answers", "pool", {"edge": 3.7}, 600.0)]
 
 
 def test_a_process_that_ends_in_the_middle_of_a_minute_keeps_its_rate() -> None:
     recorder = series.Recorder()
     ticked(recorder, NOW, 2, {"edge": 10})
-    assert seen.Measured(NOW, 60, "answers", "pool", {"edge": 1.0}) in recorder.rest()
+    assert seen.Measured(NOW, 60, "answers", "pool", {"edge": 1.0}, 20.0) in recorder.rest()
 
 
 def test_periods_that_were_skipped_are_unknown_not_zero_and_a_clock_set_back_writes_over_what_was() -> None:
@@ -84,7 +85,10 @@ def test_periods_that_were_skipped_are_unknown_not_zero_and_a_clock_set_back_wri
 
 def test_the_last_hour_has_no_hole_before_a_restart() -> None:
     recorder = series.Recorder()
-    recorder.recall([seen.Measured(NOW, 60, "answers", "pool", {"edge": 2.0}), seen.Measured(NOW, 60, "gone", "x", {})])
+    kept = [
+        seen.Measured(NOW, 60, "answers", "pool", {"edge": 2.0}, 60.0), seen.Measured(NOW, 60, "gone", "x", {}, 60.0)
+    ]  # fmt: skip
+    recorder.recall(kept, NOW + 65.0)
     ticked(recorder, NOW + 70, 1, {"edge": 10})
     at, values = recorder.hour("answers", "pool", NOW)
     assert at == list(range(NOW, NOW + 80, 10))
@@ -128,6 +132,30 @@ def test_the_largest_series_are_shown_and_the_rest_is_summed_or_averaged() -> No
     assert mean == {"b": [3.0], "other": [1.5]}
 
 
+def minute(at: int, rate: float, covered_s: float = 60.0) -> seen.Measured:
+    return seen.Measured(at, 60, "answers", "pool", {"edge": rate}, covered_s)
+
+
+async def test_totals_are_what_was_counted_though_processes_come_and_go_in_the_middle_of_periods() -> None:
+    now, counted = NOW + 3.5, 0
+    store = memory.MemoryStore(now=lambda: now)
+    for life in range(7):  # each of another length, some shorter than a period; the last one is still there
+        one = measuring.Measuring(lambda *_: None, wall=lambda: now)
+        one.recorder.recall(await store.measured(60, "", "", 0), now)
+        for _ in range(1 + life * life):
+            until = (now // series.FINE_S + 1) * series.FINE_S
+            one.recorder.count("answers", "pool", "edge", 1000)
+            counted += 1000
+            rows = one.recorder.tick(until - series.FINE_S / 2, until - now)
+            now = until
+            await store.keep_measured(rows)
+        await store.keep_measured(one.recorder.rest())
+        now += 14.5
+    for since in (NOW, NOW - 4000, NOW - 2 * 86400):  # fine, by the minute, by ten minutes
+        pools = (await one.report(store, since))["answers"]["pool"]
+        assert pools == [{"name": "edge", "count": pytest.approx(counted, rel=1e-4), "share": 1.0}], since
+
+
 async def ask(now: float, rows: list[seen.Measured], **asked: str | float) -> dict[str, object]:
     store = memory.MemoryStore(now=lambda: now)
     await store.keep_measured(rows)
@@ -137,10 +165,10 @@ async def ask(now: float, rows: list[seen.Measured], **asked: str | float) -> di
 
 
 async def test_a_day_has_minutes_and_a_month_points_that_fit_on_a_screen() -> None:
-    minutes = [seen.Measured(NOW - 86400 + 60 * at, 60, "answers", "pool", {"edge": float(at)}) for at in range(1440)]
+    minutes = [minute(NOW - 86400 + 60 * at, float(at)) for at in range(1440)]
     day = await ask(NOW, minutes)
     assert (day["step_s"], day["unit"], len(day["at"])) == (60, "1/s", 1440)  # type: ignore[arg-type]
-    tens = [seen.Measured(NOW - 600 * at, 600, "answers", "pool", {"edge": 1.0}) for at in range(1, 31 * 144)]
+    tens = [seen.Measured(NOW - 600 * at, 600, "answers", "pool", {"edge": 1.0}, 600.0) for at in range(1, 31 * 144)]
     month = await ask(NOW, tens, since=NOW - 31 * 86400.0)
     assert month["step_s"] == 1800
     assert len(month["at"]) <= measuring.MOST_POINTS  # type: ignore[arg-type]
@@ -148,7 +176,8 @@ async def test_a_day_has_minutes_and_a_month_points_that_fit_on_a_screen() -> No
 
 
 async def test_series_are_chosen_by_a_glob_and_holes_are_null() -> None:
-    rows = [seen.Measured(NOW - at, 60, "answers", "name", {"a.tv.": 1.0, "b.tv.": 2.0}) for at in (7200, 7080)]
+    both = {"a.tv.": 1.0, "b.tv.": 2.0}
+    rows = [seen.Measured(NOW - at, 60, "answers", "name", both, 60.0) for at in (7200, 7080)]
     found = await ask(NOW, rows, by="name", name="B.*")
     assert found["series"] == [{"name": "b.tv.", "values": [2.0, None, 2.0]}]
 

@@ -161,7 +161,7 @@ def test_any_other_url_is_refused(url: str) -> None:
 
 
 def measured(at: int, step_s: int = 60, kind: str = "answers", values: dict[str, float] | None = None) -> seen.Measured:
-    return seen.Measured(at, step_s, kind, "pool", values or {})
+    return seen.Measured(at, step_s, kind, "pool", values or {}, step_s / 4)
 
 
 MINUTE = int(NOW) - int(NOW) % 600
