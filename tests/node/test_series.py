@@ -137,20 +137,20 @@ def minute(at: int, rate: float, covered_s: float = 60.0) -> seen.Measured:
 
 
 async def test_totals_are_what_was_counted_though_processes_come_and_go_in_the_middle_of_periods() -> None:
-    now, counted = NOW + 3.5, 0
-    store = memory.MemoryStore(now=lambda: now)
+    clock, counted = [NOW + 3.5], 0
+    store = memory.MemoryStore(now=lambda: clock[0])
     for life in range(7):  # each of another length, some shorter than a period; the last one is still there
-        one = measuring.Measuring(lambda *_: None, wall=lambda: now)
-        one.recorder.recall(await store.measured(60, "", "", 0), now)
+        one = measuring.Measuring(lambda *_: None, wall=lambda: clock[0])
+        one.recorder.recall(await store.measured(60, "", "", 0), clock[0])
         for _ in range(1 + life * life):
-            until = (now // series.FINE_S + 1) * series.FINE_S
+            until = (clock[0] // series.FINE_S + 1) * series.FINE_S
             one.recorder.count("answers", "pool", "edge", 1000)
             counted += 1000
-            rows = one.recorder.tick(until - series.FINE_S / 2, until - now)
-            now = until
+            rows = one.recorder.tick(until - series.FINE_S / 2, until - clock[0])
+            clock[0] = until
             await store.keep_measured(rows)
         await store.keep_measured(one.recorder.rest())
-        now += 14.5
+        clock[0] += 14.5
     for since in (NOW, NOW - 4000, NOW - 2 * 86400):  # fine, by the minute, by ten minutes
         pools = (await one.report(store, since))["answers"]["pool"]
         assert pools == [{"name": "edge", "count": pytest.approx(counted, rel=1e-4), "share": 1.0}], since

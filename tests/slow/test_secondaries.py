@@ -26,6 +26,7 @@ SECRET = base64.b64encode(bytes(range(1, 33))).decode()
 ZONE, PLAY = "live.example", "play.live.example"
 LIVING, DEAD = "127.0.0.1", "127.0.0.2"
 WITHIN_S = 1.0
+CALM_S = 1.1  # Knot 3.2 comes for two changes at once; for a third only when it has looked nowhere for a second
 
 GTM = """
 node: ns1
@@ -203,20 +204,26 @@ async def proved(node: running.Node, others: Mapping[str, tuple[int, Path]]) -> 
     """Prove names to an authority that asks a secondary (RFC 8555 section 8.4): texts come and go within a second."""
     deep = f"x.y.ch.{ZONE}"
     names = {f"_acme-challenge.{name}": name for name in (ZONE, deep)}
-    for name in names.values():
-        assert (await node.post("/api/v1/acme", {"name": name, "value": "proof"}))[0] == 201
     for wanted in (frozenset({'"proof"'}), frozenset[str]()):
+        await asyncio.sleep(CALM_S)  # what is measured is not the wait for what was before
         began_s = time.monotonic()
-        seen_s = [await until(port, name, "TXT", wanted, log) for name in names for port, log in others.values()]
-        print(f"a challenge {'comes' if wanted else 'goes'}, in seconds: {max(seen_s) - began_s:.3f}")
-        assert max(seen_s) - began_s <= WITHIN_S
+        for challenge, name in names.items():
+            if wanted:
+                assert (await node.post("/api/v1/acme", {"name": name, "value": "proof"}))[0] == 201
+            else:
+                async with node.http.delete(f"{node.web}/api/v1/acme/{challenge}") as done:
+                    assert done.status == 200
+        for challenge in names:
+            seen_s = await asyncio.gather(
+                *(until(port, challenge, "TXT", wanted, log) for port, log in others.values())
+            )
+            took_s = {name: round(at - began_s, 3) for name, at in zip(others, seen_s, strict=True)}
+            print(f"{challenge} {'comes' if wanted else 'goes'}, in seconds: {took_s}")
+            assert max(took_s.values()) <= WITHIN_S, took_s
         for port, _ in others.values():  # what the wildcard covered above and beside is as it was
             for name in (deep, f"y.ch.{ZONE}", f"z.y.ch.{ZONE}"):
                 reply = await patiently(port, name, "A")
                 assert {rdata.to_text() for rrset in reply.answer for rdata in rrset} == {LIVING}, (port, name)
-        for name in names.values() if wanted else ():
-            async with node.http.delete(f"{node.web}/api/v1/acme/{name}") as done:
-                assert done.status == 200
     for port, _ in others.values():
         last = await patiently(port, f"_acme-challenge.{ZONE}", "TXT")
         assert last.rcode() == dns.rcode.NXDOMAIN
