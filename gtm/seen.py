@@ -47,13 +47,16 @@ class ProbeResult:
 
 class Known(NamedTuple):
     """What is known of a check and outlives the process. `at_s` is the wall clock at its last confirmation, inside the
-    health engine the age of that, in seconds; `reached` says whether the server itself answered then.
+    health engine the age of that, in seconds; `reached` says whether the server itself answered then. `eased` is how
+    many steps its weight was down for its load, and `overload` the sign of that.
     """
 
     status: model.Status
     at_s: float
     reason: str
     reached: bool = False
+    eased: int = 0
+    overload: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ class Health:
     def remember(self, now: float, of: Collection[str] | None = None) -> Mapping[model.CheckKey, seen.Known]:
         """Return what the next start is to know, with its age, by check; what the guard holds stays held."""
         return {
-            key: seen.Known(status, now - watch.state.last_s, watch.state.reason, watch.reached)
+            key: watch.known(status, now)
             for key, watch in self._watches.items()
             if (of is None or key.endpoint in of) and (status := self._status(key)) != "unknown"
         }

@@ -44,6 +44,11 @@ class Load:
 IDLE = Load()
 
 
+def recalled(level: int, why: str) -> Load:
+    """Return the load that was remembered over a restart."""
+    return Load(max(0, min(level, len(FACTORS) - 1)), why=why)
+
+
 def step(load: Load, ok: bool | None, profile: model.Profile, result: seen.ProbeResult) -> Load:
     """Return the load after one result that was judged `ok`. A bad one says nothing: who is down has no share."""
     if not ok:

@@ -50,6 +50,11 @@ class Watch:
             return self.profile.on_stale
         return self.state.status
 
+    def known(self, status: model.Status, now: float) -> seen.Known:
+        """Return what the next start is to know, with its age; `status` is the one that counts."""
+        state, eased = self.state, self.load
+        return seen.Known(status, now - state.last_s, state.reason, self.reached, eased.level, eased.why)
+
     @property
     def in_sight(self) -> model.Status:
         """What the guard counts: as measured, but down when as many probes as a fall takes found no way there (A9)."""
@@ -98,6 +103,7 @@ class Watches:
                 then_s = now - known.at_s
                 watch.state = seen.HealthState(known.status, since_s=then_s, last_s=then_s, reason=known.reason)
                 watch.reached = known.reached
+                watch.load = load.recalled(known.eased, known.overload)
 
     def __getitem__(self, key: model.CheckKey) -> Watch:
         return self._watches[key]

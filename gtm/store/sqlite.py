@@ -61,6 +61,10 @@ MIGRATIONS = (
     "ALTER TABLE orders ADD COLUMN break_glass INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE health ADD COLUMN reached INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE measured ADD COLUMN covered_s REAL NOT NULL DEFAULT 0; UPDATE measured SET covered_s = step_s;",
+    """
+    ALTER TABLE health ADD COLUMN eased INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE health ADD COLUMN overload TEXT NOT NULL DEFAULT '';
+    """,
 )
 # Only these say that the file itself is broken; a full disk or a lock says nothing of the kind.
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -221,19 +225,16 @@ class SqliteStore:
     async def health(self) -> Mapping[model.CheckKey, seen.Known]:
         """See `ports.Store`."""
         rows = await self._read(
-            "SELECT profile, endpoint, family, name, status, confirmed_at, reason, reached FROM health"
+            "SELECT profile, endpoint, family, name, status, confirmed_at, reason, reached, eased, overload FROM health"
         )
-        return {
-            model.CheckKey(*key): seen.Known(status, at_s, reason, bool(reached))
-            for *key, status, at_s, reason, reached in rows
-        }
+        return {model.CheckKey(*row[:4]): seen.Known(*row[4:])._replace(reached=bool(row[7])) for row in rows}
 
     async def remember(self, states: Mapping[model.CheckKey, seen.Known]) -> None:
         """See `ports.Store`."""
         rows = [(*key, *state) for key, state in states.items()]
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             db.execute("DELETE FROM health WHERE confirmed_at < ?", (self._now() - bounds.MAX_HEALTH_AGE_S,))
 
         await self._write(work)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Iterator
 
 from aiohttp import web
 
 from gtm import events
-from gtm.web import node, read, reply
+from gtm.web import auth, node, read, reply
 
 MAX_QUEUED = 256  # a client further behind is let go; it comes back with Last-Event-ID and catches up
 PING_S = 15.0  # below what proxies take for a dead connection
@@ -16,23 +18,36 @@ WRITE_S = 10.0
 RETRY_MS = 2000
 
 
-def have_room(here: node.Context) -> None:
-    """Raise `Denied` when there are as many event streams as may be (semantics G6)."""
-    most = here.node.event_streams()
-    if len(here.streams) >= most:
+@contextlib.contextmanager
+def place(request: web.Request) -> Iterator[None]:
+    """Hold one of the places for event streams (semantics G6). Raises `Denied` when all are taken.
+
+    Where names are public, strangers have half of them: they cannot shut out those who work here.
+    """
+    here, known = node.context(request), "read" in request[auth.CALLER].may
+    whole = here.node.event_streams()
+    most = whole if known else -(-whole // 2)
+    if sum(known or not theirs for theirs in here.streams.values()) >= most:
         hint = "close one, or allow more: web: {event_streams: ...}"
         raise reply.Denied(503, "too-many-streams", f"{most} event streams are open already", hint)
+    here.streams[request.task] = known
+    try:
+        yield
+    finally:
+        del here.streams[request.task]
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Send every event from now on, and before it what came after `Last-Event-ID` (or `?after=`)."""
-    here = node.context(request)
     after = request.headers.get("Last-Event-ID") or request.query.get("after", "")
     last_id = read.whole(after) if after else 0
-    have_room(here)
-    queue = _Queue()
+    with place(request):
+        return await _send(request, after, last_id)
+
+
+async def _send(request: web.Request, after: str, last_id: int) -> web.StreamResponse:
+    here, queue = node.context(request), _Queue()
     stop = here.node.subscribe(queue.put)
-    here.streams.add(request.task)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     try:
         missed = await here.node.events(0.0, last_id, read.MAX_EVENTS) if after else ()
@@ -55,7 +70,6 @@ async def stream(request: web.Request) -> web.StreamResponse:
             request.transport.abort()  # what is queued for a client that does not read is thrown away
     finally:
         stop()
-        here.streams.discard(request.task)
     return response
 
 

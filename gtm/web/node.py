@@ -229,11 +229,13 @@ class WebNode(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every handler reaches for: the node, the wall clock, and the event streams that are open now."""
+    """What every handler reaches for: the node, the wall clock, and the event streams that are open now, each with
+    whether its reader may see everything.
+    """
 
     node: WebNode
     now: Callable[[], float]
-    streams: set[asyncio.Task[Any]] = field(default_factory=set)
+    streams: dict[asyncio.Task[Any], bool] = field(default_factory=dict)
 
 
 CONTEXT = web.AppKey("context", Context)

@@ -88,9 +88,11 @@ def _mean(values: Sequence[float | None]) -> float:
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Send `hello` and then each change (server-sent events); what was missed when `Last-Event-ID` is still known."""
-    here = node.context(request)
-    live.have_room(here)
-    here.streams.add(request.task)
+    with live.place(request):
+        return await _follow(request)
+
+
+async def _follow(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
     messages = request.app[hub.HUB].follow(request.headers.get("Last-Event-ID", ""), public=not may_read(request))
     try:
@@ -103,5 +105,4 @@ async def stream(request: web.Request) -> web.StreamResponse:
             request.transport.abort()  # what is queued for a client that does not read is thrown away
     finally:
         await messages.aclose()
-        here.streams.discard(request.task)
     return response

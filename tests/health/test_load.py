@@ -94,6 +94,25 @@ def test_the_verdict_of_an_overloaded_member_is_up_with_less_weight_and_says_why
     assert run.verdict("a").load_factor == 1.0  # an operator knows better
 
 
+def test_a_restart_gives_an_overloaded_member_no_more_than_it_had() -> None:
+    world_ = world.World([world.pool("p", "a", "b", check=world.expr("tcp"))], [world.quick()])
+    before = world.Run(world_)
+    before.go(10.0)
+    for _ in range(4):
+        before.result(KEY, True, overloaded="full")
+    run = world.Run(world_, remembered=before.health.remember(before.now))
+    assert (run.verdict("a").load_factor, run.verdict("b").load_factor) == (0.25, 1.0)
+    assert run.verdict("a").why.endswith("overloaded (full): weight 25%")
+    for _ in range(3):
+        run.result(KEY, True)
+    assert run.verdict("a").load_factor == 0.5
+
+
+@pytest.mark.parametrize(("level", "factor"), [(-1, 1.0), (4, 0.0), (99, 0.0)])
+def test_a_remembered_load_is_one_that_there_is(level: int, factor: float) -> None:
+    assert load.recalled(level, "full").factor == factor
+
+
 def test_what_is_told_of_an_endpoint_is_the_smallest_share_that_its_checks_leave_and_ends_with_the_last() -> None:
     other = model.CheckKey("http", "a", "ipv4")
     plain = world.pool("q", "a", check=world.expr("http"))

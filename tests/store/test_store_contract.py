@@ -47,13 +47,13 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def test_health_comes_back_as_it_was_remembered(world: World) -> None:
     assert await world.store.health() == {}
     await world.store.remember(
-        {CHECK: seen.Known("up", NOW, ""), CHECK_PER_NAME: seen.Known("down", NOW - 5, "status 503", True)}
+        {CHECK: seen.Known("up", NOW, ""), CHECK_PER_NAME: seen.Known("down", NOW - 5, "status 503", True, 2, "full")}
     )
     await world.store.remember({CHECK: seen.Known("down", NOW + 1, "time-out")})
     found = await world.store.health()
     assert found == {
         CHECK: seen.Known("down", NOW + 1, "time-out"),
-        CHECK_PER_NAME: seen.Known("down", NOW - 5, "status 503", True),
+        CHECK_PER_NAME: seen.Known("down", NOW - 5, "status 503", True, 2, "full"),
     }
     assert all(isinstance(key, model.CheckKey) for key in found)
 

@@ -176,6 +176,19 @@ async def test_G6_there_are_only_so_many_streams(fake: fake_node.FakeNode, http:
             assert second.status == 503
 
 
+async def test_G6_strangers_have_half_of_the_streams(fake: fake_node.FakeNode, http: aiohttp.ClientSession) -> None:
+    fake.is_public, fake.most_streams = True, 4
+    stranger = {"X-Forwarded-For": "192.0.2.1"}
+    async with watching(http, **stranger) as first, watching(http, **stranger) as second:
+        await asyncio.gather(message(first), message(second))
+        async with http.get("/api/v1/live", headers=stranger) as third:
+            assert third.status == 503
+        async with watching(http) as third, watching(http) as fourth:
+            await asyncio.gather(message(third), message(fourth))
+            async with http.get("/api/v1/live") as fifth:
+                assert fifth.status == 503
+
+
 async def test_streams_of_the_page_end_when_the_node_stops(
     fake: fake_node.FakeNode, served: application.Served, http: aiohttp.ClientSession
 ) -> None:
