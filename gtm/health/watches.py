@@ -99,8 +99,8 @@ class Watches:
         """Take what is remembered, with its age, where it is young enough."""
         for key, known in remembered.items():
             watch = self._watches.get(key)
-            if watch is not None and known.at_s < REMEMBERED_S:
-                then_s = now - known.at_s
+            if watch is not None and abs(known.at_s) < REMEMBERED_S:  # a clock was set back: it may be of any age
+                then_s = now - max(0.0, known.at_s)
                 watch.state = seen.HealthState(known.status, since_s=then_s, last_s=then_s, reason=known.reason)
                 watch.reached = known.reached
                 watch.load = load.recalled(known.eased, known.overload)

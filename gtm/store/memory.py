@@ -37,8 +37,10 @@ class MemoryStore:
 
     async def remember(self, states: Mapping[model.CheckKey, seen.Known]) -> None:
         """See `ports.Store`."""
-        oldest = self._now() - bounds.MAX_HEALTH_AGE_S
-        self._health = {key: state for key, state in {**self._health, **states}.items() if state[1] >= oldest}
+        oldest, newest = self._now() - bounds.MAX_HEALTH_AGE_S, self._now() + bounds.MAX_AHEAD_S
+        self._health = {
+            key: known for key, known in {**self._health, **states}.items() if oldest <= known.at_s <= newest
+        }
 
     async def orders(self) -> tuple[seen.Override, ...]:
         """See `ports.Store`."""

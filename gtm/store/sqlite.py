@@ -235,7 +235,9 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            db.execute("DELETE FROM health WHERE confirmed_at < ?", (self._now() - bounds.MAX_HEALTH_AGE_S,))
+            now = self._now()
+            between = now - bounds.MAX_HEALTH_AGE_S, now + bounds.MAX_AHEAD_S
+            db.execute("DELETE FROM health WHERE NOT confirmed_at BETWEEN ? AND ?", between)
 
         await self._write(work)
 

@@ -71,12 +71,15 @@ def test_A1_pushed_results_are_not_waited_for() -> None:
     assert run.probed == []
 
 
-@pytest.mark.parametrize(("age_s", "status"), [(299.0, "down"), (300.0, "unknown")])
+@pytest.mark.parametrize(
+    ("age_s", "status"), [(299.0, "down"), (300.0, "unknown"), (-20.0, "down"), (-300.0, "unknown")]
+)
 def test_A1_remembered_health_counts_for_five_minutes(age_s: float, status: model.Status) -> None:
     run = world.Run(TWO, remembered={KEY_A: seen.Known("down", age_s, "refused"), KEY_B: seen.Known("up", 1.0, "")})
     assert run.verdict("a").state == status
     assert run.verdict("b").state == "up"
     assert run.health.judged(run.now) is (status == "down")
+    assert run.health.states()[KEY_A].since_s <= run.now
 
 
 def test_A1_what_is_remembered_of_checks_that_are_gone_is_dropped() -> None:

@@ -63,6 +63,9 @@ async def test_health_of_checks_that_went_away_is_forgotten_in_the_end(world: Wo
     world.now = NOW + bounds.MAX_HEALTH_AGE_S + 1
     await world.store.remember({CHECK_PER_NAME: seen.Known("up", world.now, "")})
     assert set(await world.store.health()) == {CHECK_PER_NAME}
+    world.now -= bounds.MAX_AHEAD_S + 10  # it was the clock that was wrong
+    await world.store.remember({CHECK: seen.Known("up", world.now, "")})
+    assert set(await world.store.health()) == {CHECK}
 
 
 async def test_broken_glass_comes_back_with_its_order(world: World) -> None:
