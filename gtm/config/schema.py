@@ -93,7 +93,13 @@ class Web(fields.Section):
     public: Literal["off", "names"] = fields.setting(
         "off", "what the page shows to who has no token: nothing, or the names and how well they are answered"
     )
-    event_streams: int = fields.setting(64, "pages and scripts that may follow the node at a time", ge=1, le=400)
+    event_streams: int = fields.setting(
+        64,
+        "pages and scripts that may follow the node at a time; half of them without a token, where `public` lets"
+        " strangers look",
+        ge=1,
+        le=400,
+    )
 
 
 class Geo(fields.Section):

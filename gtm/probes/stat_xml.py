@@ -18,6 +18,7 @@ MAX_CLIENTS = 10_000  # more than a megabyte has room for
 SLICE_BYTES = 64 * 1024  # that are parsed at a time: a tag is heard of only at its end
 _UNREAD = ((b"<client>", b"</client>"), (b"<meta>", b"</meta>"))
 _NUMBER = re.compile(rb"<(?:time|bw_in|bw_out|bw_audio|bw_video|bytes_out)>\d*</[a-z_]+>\s*")
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # a page of nothing but ends of lines is a million tokens
 _SAID = {"name", "uptime", "nclients", "bytes_in"}  # elements whose text counts
 _WORDS = dict.fromkeys(_SAID, 2)  # what they count, for they are more work
 
@@ -47,7 +48,7 @@ def read(raw: bytes) -> Stat:
         raw = _without(raw, first, last)
     if raw.count(b"<stream>") > MAX_STREAMS:
         raise ValueError(f"more than {MAX_STREAMS} streams")
-    raw = _NUMBER.sub(b"", raw, count=6 * MAX_STREAMS)
+    raw = _NUMBER.sub(b"", raw.translate(_ONE_LINE), count=6 * MAX_STREAMS)
     parser = expat.ParserCreate()
     walk = _Walk(parser)
     parser.StartElementHandler, parser.EndElementHandler = walk.start, walk.end
@@ -59,7 +60,7 @@ def read(raw: bytes) -> Stat:
                 raise ValueError(f"one tag of more than {SLICE_BYTES} bytes")
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise ValueError(f"not XML: {expat.ErrorString(error.code)} in line {error.lineno}") from None
+        raise ValueError(f"not XML: {expat.ErrorString(error.code)}") from None
     if not walk.root:
         raise ValueError("not a page of nginx-rtmp: its first element is not <rtmp>")
     return walk.found
