@@ -43,9 +43,9 @@ class Servers:
             await asyncio.sleep(LOOK_S)
 
     async def late(self, request: web.Request) -> web.Response:
-        """Answer with the calm playlist; on one edge with what it was a while ago."""
+        """Answer with the calm playlist; on one edge with what it was a while ago, or as long ago as is known."""
         until_s = time.monotonic() - (LATE_S if self.flag(f"{request.host}-late") else 0.0)
-        body = [then for at_s, then in self.past if at_s <= until_s][-1]
+        body = [then for at_s, then in self.past if at_s <= max(until_s, self.past[0][0])][-1]
         return web.Response(body=body, content_type="application/vnd.apple.mpegurl")
 
     async def whip(self, _: web.Request) -> web.Response:
